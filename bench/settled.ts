@@ -1,0 +1,98 @@
+/**
+ * Waits until nothing of what was sent is still under way: the projections in D1 add up to exactly what was sent and to what the
+ * customer's object says, and the process has nothing left to do. A subject that only looked fast fails here.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { processCpuMs } from "./cpu";
+import type { Instance } from "./instance";
+import { apiOf, type Api } from "./api";
+import type { Sums } from "./bodies";
+
+/** Polling costs the subject about a millisecond of CPU. */
+const POLL_MS = 500;
+/** Idle: this many pauses of this length with at most one tick of CPU. Longer than the object waits before it does chores. */
+const IDLE_PAUSES = 4;
+const IDLE_PAUSE_MS = 250;
+const IDLE_CPU_MS = 10;
+
+/** What one customer has been sent so far, and was granted. */
+export interface Sent extends Sums {
+  /** In units of 10⁻¹² credits. */
+  granted: bigint;
+}
+
+export interface Expected {
+  customer: string;
+  sent: Sent;
+  /** Whether the events meet the meter `tokens_total`. */
+  metered: boolean;
+}
+
+interface Totals {
+  events: number;
+  balance: string;
+  minutes: string | null;
+  quarters: string | null;
+}
+
+/** Two independent roads to the same number: rollups of a minute and of 15. A sum of integers below 2⁵³ is exact. */
+const TOTALS = `
+  SELECT o.event_count AS events, w.balance AS balance,
+    (SELECT CAST(sum(CAST(r.sum AS INTEGER)) AS TEXT) FROM rollups r
+      WHERE r.namespace_id = o.namespace_id AND r.object = o.name AND r.resolution = 'minute') AS minutes,
+    (SELECT CAST(sum(CAST(r.sum AS INTEGER)) AS TEXT) FROM rollups r
+      WHERE r.namespace_id = o.namespace_id AND r.object = o.name AND r.resolution = 'quarter') AS quarters
+  FROM objects o JOIN wallets w ON w.namespace_id = o.namespace_id AND w.customer_id = o.customer_id
+  WHERE o.customer_key = ?`;
+
+/** Throws when that is not so within the limit, and says what is missing. */
+export async function settled(instance: Instance, expected: Expected, limitMs: number): Promise<void> {
+  const db = (await instance.miniflare.getD1Database("DB")) as unknown as D1Database;
+  const deadline = performance.now() + limitMs;
+  const wanted = totalsOf(expected);
+  for (;;) {
+    await delay(POLL_MS);
+    const found = await db.prepare(TOTALS).bind(expected.customer).first<Totals>();
+    if (found !== null && isSame(found, wanted)) break;
+    if (performance.now() > deadline) {
+      throw new Error(`D1 has ${JSON.stringify(found)} of ${expected.customer} after ${limitMs} ms; sent: ${JSON.stringify(wanted)}`);
+    }
+  }
+  await idle(instance, deadline - performance.now());
+  await assertObjectAgrees(apiOf(instance), expected.customer, wanted);
+}
+
+/** Waits until the process does nothing. */
+export async function idle({ pid }: Instance, limitMs: number): Promise<void> {
+  const deadline = performance.now() + limitMs;
+  for (let pauses = 0, before = processCpuMs(pid); pauses < IDLE_PAUSES; ) {
+    await delay(IDLE_PAUSE_MS);
+    const now = processCpuMs(pid);
+    pauses = now - before <= IDLE_CPU_MS ? pauses + 1 : 0;
+    before = now;
+    if (performance.now() > deadline) throw new Error(`still busy after ${limitMs} ms with nothing to do`);
+  }
+}
+
+async function assertObjectAgrees(api: Api, customer: string, { balance }: Totals): Promise<void> {
+  const wallet = await api.get<{ balance: string }>(`/api/v1/wallets/${customer}`);
+  if (wallet.balance !== balance) throw new Error(`the object of ${customer} has a balance of ${wallet.balance}, not ${balance}`);
+}
+
+function totalsOf({ sent, metered }: Expected): Totals {
+  const tokens = metered && sent.tokens > 0n ? String(sent.tokens) : null;
+  return { events: sent.events, balance: formatCredits(sent.granted - sent.cost), minutes: tokens, quarters: tokens };
+}
+
+const isSame = (found: Totals, wanted: Totals): boolean => (Object.keys(wanted) as (keyof Totals)[]).every((key) => found[key] === wanted[key]);
+
+const CREDIT = 1_000_000_000_000n;
+
+/** Canonical decimal text, written anew so that the check shares no code with what it checks. */
+function formatCredits(amount: bigint): string {
+  const digits = String(amount < 0n ? -amount : amount).padStart(13, "0");
+  const fraction = digits.slice(-12).replace(/0+$/, "");
+  return `${amount < 0n ? "-" : ""}${digits.slice(0, -12)}${fraction === "" ? "" : `.${fraction}`}`;
+}
+
+export const credits = (whole: number): bigint => BigInt(whole) * CREDIT;

@@ -1,0 +1,119 @@
+/**
+ * The product under instruments: counts every row it writes as the platform bills them (object SQL and key-value rows, alarms, D1
+ * rows) and lets the benchmark look into an object. It wraps the platform's own classes from outside, so the product has no
+ * switch for it. Never the Worker whose CPU is measured: counting costs time.
+ */
+import { Clock, Customer as Product } from "../workers/index";
+import worker from "../workers/index";
+
+export interface WriteCounts {
+  /** `rowsWritten` of every statement that objects ran. */
+  objectRows: number;
+  alarms: number;
+  d1Rows: number;
+  /** By kind of statement: where the rows come from. */
+  statements: Record<string, number>;
+}
+
+export interface Inside {
+  dedupKeys: number;
+  dedupBytes: number;
+  logRows: number;
+}
+
+const counts: WriteCounts = { objectRows: 0, alarms: 0, d1Rows: 0, statements: {} };
+
+function count(kind: "objectRows" | "d1Rows", sql: string, rows: number): void {
+  if (rows === 0) return;
+  counts[kind] += rows;
+  const name = `${kind === "d1Rows" ? "D1 " : ""}${/^\W*(\w+(?:\s+(?:or\s+\w+\s+)?(?:into|from|table))?\s+["`]?\w+)/i.exec(sql)?.[1] ?? "?"}`.replaceAll(/["`]/g, "");
+  counts.statements[name] = (counts.statements[name] ?? 0) + rows;
+}
+
+// ---- Objects: their storage classes are the isolate's, so one patch of the prototypes sees every object
+
+interface Patchable {
+  [method: string]: (...args: unknown[]) => unknown;
+}
+
+const patched = new WeakSet<object>();
+
+function patch(prototype: Patchable, method: string, after: (result: unknown, args: unknown[]) => void): void {
+  const original = prototype[method]!;
+  prototype[method] = function (this: unknown, ...args: unknown[]) {
+    const result = original.apply(this, args);
+    after(result, args);
+    return result;
+  };
+}
+
+function instrument(storage: DurableObjectStorage): void {
+  const prototype = Object.getPrototypeOf(storage) as Patchable;
+  if (patched.has(prototype)) return;
+  patched.add(prototype);
+  // A statement that writes has run when exec returns, up to its first row: those with RETURNING are counted by what they return.
+  patch(Object.getPrototypeOf(storage.sql) as Patchable, "exec", (cursor, [sql]) =>
+    count("objectRows", String(sql), (cursor as SqlStorageCursor<Record<string, SqlStorageValue>>).rowsWritten),
+  );
+  patch(prototype, "setAlarm", () => void counts.alarms++);
+  patch(prototype, "deleteAlarm", () => void counts.alarms++);
+  for (const method of ["put", "delete", "deleteAll"]) patch(prototype, method, () => count("objectRows", `storage ${method}`, 1));
+}
+
+export { Clock };
+
+export class Customer extends Product {
+  constructor(ctx: DurableObjectState, env: Env) {
+    instrument(ctx.storage);
+    super(ctx, env);
+  }
+
+  benchInside(): Inside {
+    // Private to TypeScript, not to the platform.
+    const { store } = this as unknown as { store: { log: { rows: number }; dedup: { keys: number; memoryBytes: number } } };
+    return { dedupKeys: store.dedup.keys, dedupBytes: store.dedup.memoryBytes, logRows: store.log.rows };
+  }
+}
+
+// ---- D1: all roads of its client go through the session's two calls
+
+interface D1Answer {
+  meta: { rows_written: number };
+}
+
+function instrumentD1(db: D1Database): void {
+  const session = (db as unknown as { alwaysPrimarySession: object }).alwaysPrimarySession;
+  const prototype = Object.getPrototypeOf(session) as Patchable;
+  if (patched.has(prototype)) return;
+  patched.add(prototype);
+  const counted = async (answers: Promise<D1Answer | D1Answer[]>, texts: string[]) => {
+    for (const [index, answer] of [await answers].flat().entries()) count("d1Rows", texts[index] ?? "?", answer.meta.rows_written);
+  };
+  const ignore = () => undefined; // the caller hears of it
+  patch(prototype, "_send", (answers, [, query]) => void counted(answers as Promise<D1Answer>, [query as string | string[]].flat()).catch(ignore));
+  patch(prototype, "_queryOrThrow", (answers, [asked]) => {
+    const { queries } = asked as { queries: { sql: string }[] };
+    void counted(answers as Promise<D1Answer>, queries.map(({ sql }) => sql)).catch(ignore);
+  });
+}
+
+// ---- The Worker
+
+export default {
+  fetch(request, env, lifetime) {
+    instrumentD1(env.DB);
+    const { pathname, searchParams } = new URL(request.url);
+    if (pathname === "/__bench/writes") return Response.json(counts);
+    if (pathname === "/__bench/inside") return inside(env, searchParams.get("object") ?? "");
+    return worker.fetch(request, env, lifetime);
+  },
+  queue(batch, env, lifetime) {
+    instrumentD1(env.DB);
+    return worker.queue(batch, env, lifetime);
+  },
+} satisfies ExportedHandler<Env>;
+
+async function inside(env: Env, name: string): Promise<Response> {
+  const object = env.CUSTOMER.getByName(name) as unknown as { benchInside(): Promise<Inside> };
+  return Response.json(await object.benchInside());
+}

@@ -1,0 +1,269 @@
+/**
+ * A customer's account: wallet, unrated events and identity, and every decision about them.
+ * A command is decided on the account in memory and recorded in a draft; `seal` turns the draft into the one log entry that makes
+ * it true. If that entry cannot be stored the caller drops the account and reads it back. `replay` makes the same change from the entry.
+ * Pure: time, identity, hashing and the price book come in. No refusal changes anything.
+ */
+import type { CompiledTable, Usage } from "./burn-table";
+import type { Decimal } from "./decimal";
+import type { UsageEvent } from "./event";
+import type { Grant } from "./grant";
+import { chain, GENESIS_HASH, type Sha256, type Transaction } from "./journal";
+import type { Identity, LogEntry, WalletPatch } from "./log-entry";
+import { rate, type Cost, type PriceBook, type Unpriced } from "./price";
+import { ok, refuse, type Result } from "./result";
+import { addUnrated, forgetUnrated, noneUnrated, type Unrated } from "./unrated";
+import { eventUsage } from "./usage";
+import { addGrant, available, debit, emptyWallet, GRANTS_MAX, post, settle, spendable, voidGrant, type Wallet } from "./wallet";
+
+export interface Account {
+  /** null until the first write. */
+  identity: Identity | null;
+  /** The number of the last log entry; 0 before the first. */
+  seq: number;
+  /** The time of the last log entry: the account's time never runs backwards. */
+  at: number;
+  wallet: Wallet;
+  /** Hash of the last journal entry, and how many there are. */
+  head: string;
+  journalEntries: number;
+  events: number;
+  unrated: Unrated;
+}
+
+export const newAccount = (): Account => ({
+  identity: null, seq: 0, at: 0, wallet: emptyWallet(), head: GENESIS_HASH, journalEntries: 0, events: 0, unrated: noneUnrated(),
+});
+
+/** What rating needs from the namespace's configuration. */
+export interface Rating {
+  /** Every version of every burn table, by key. */
+  tables: ReadonlyMap<string, readonly CompiledTable[]>;
+  defaultTable: string | null;
+  priceBook: PriceBook;
+}
+
+/** The versions of the table that prices this customer; none when it has none. */
+export function tableOf(account: Account, rating: Rating): readonly CompiledTable[] {
+  const key = account.wallet.burnTable ?? rating.defaultTable;
+  return (key === null ? undefined : rating.tables.get(key)) ?? [];
+}
+
+/** Starts the log entry of one command at `now`. `identity` is for an account's first entry. */
+export function draftEntry(account: Account, now: number, identity: () => Identity): LogEntry {
+  return {
+    seq: account.seq + 1,
+    at: Math.max(account.at, now),
+    ...(account.identity === null && { identity: identity() }),
+    events: [], rated: [], unrated: [], grants: [], journal: [],
+    before: { balance: account.wallet.balance, head: account.head },
+  };
+}
+
+/** Finishes a command: chains the journal and makes the entry the account's last. */
+export function seal(account: Account, entry: LogEntry, sha256: Sha256): Transaction[] {
+  account.identity ??= entry.identity ?? null;
+  account.seq = entry.seq;
+  account.at = entry.at;
+  account.events += entry.events.length;
+  account.journalEntries += entry.journal.length;
+  if (entry.journal.length === 0) return [];
+  const chained = chainEntry(entry, account.identity!.tag, sha256);
+  account.head = chained.head;
+  return chained.transactions;
+}
+
+/** The entry's transactions as they are listed. */
+export const chainEntry = (entry: LogEntry, tag: string, sha256: Sha256) =>
+  chain(entry.journal, { at: entry.at, tag, seq: entry.seq, ...entry.before }, sha256);
+
+/** Applies a stored entry to the account as it was before it. */
+export function replay(account: Account, entry: LogEntry, sha256: Sha256): void {
+  if (entry.patch) applyPatch(account.wallet, entry.patch);
+  for (const grant of entry.grants) addGrant(account.wallet, grant);
+  if (entry.grants.length > 0) account.wallet.currencyFixed = true;
+  for (const journalEntry of entry.journal) post(account.wallet, journalEntry);
+  for (const index of entry.unrated) addUnrated(account.unrated, { seq: entry.seq, index });
+  forgetRated(account, entry);
+  seal(account, entry, sha256);
+}
+
+/** Events that this entry priced later are unrated no more. */
+export function forgetRated(account: Account, entry: LogEntry): void {
+  forgetUnrated(account.unrated, entry.rated.flatMap(({ of }) => (of ? [of] : [])));
+}
+
+/** Is anything due that must be written down before the account is read or changed? */
+export const isDue = (account: Account, now: number): boolean => account.wallet.nextDueAt <= Math.max(account.at, now);
+
+/** Writes down what fell due: grants that take effect or expire. */
+export function settleInto(account: Account, entry: LogEntry): void {
+  entry.journal.push(...settle(account.wallet, entry.at));
+}
+
+export type RatingRefusal = Unpriced | { reason: "currency_mismatch"; wallet: string; table: string };
+
+/** Rates usage by the customer's table at `time`: the one function under quote, check, track and every debit. */
+export function rateFor(account: Account, usage: Usage, time: number, rating: Rating): Result<Cost, RatingRefusal> {
+  const rated = rate(tableOf(account, rating), usage, time, rating.priceBook);
+  if (rated.ok && rated.value.currency !== account.wallet.currency) {
+    return refuse({ reason: "currency_mismatch", wallet: account.wallet.currency, table: rated.value.currency });
+  }
+  return rated;
+}
+
+/** Records one event as a fact: debited in full if a burn table maps it, unrated if nothing prices it, metered in any case. */
+export function recordEvent(account: Account, entry: LogEntry, event: UsageEvent, rating: Rating): void {
+  const usage = eventUsage(event, tableOf(account, rating));
+  const index = entry.events.push(event) - 1;
+  if (usage === null) return;
+  const rated = rateFor(account, usage, event.time, rating);
+  if (rated.ok) take(account, entry, event, index, usage.feature, rated.value);
+  else {
+    entry.unrated.push(index);
+    addUnrated(account.unrated, { seq: entry.seq, index });
+  }
+}
+
+export type SpendRefusal =
+  | { reason: "wallet_frozen" }
+  | { reason: "insufficient_credits"; available: Decimal; required: Decimal; currency: string };
+
+/** May an enforced call take this cost now? Never lets available fall below −overdraft. */
+export function mayTake(account: Account, cost: Decimal): Result<null, SpendRefusal> {
+  const { wallet } = account;
+  if (wallet.frozen) return refuse({ reason: "wallet_frozen" });
+  if (cost > spendable(wallet)) {
+    return refuse({ reason: "insufficient_credits", available: available(wallet), required: cost, currency: wallet.currency });
+  }
+  return ok(null);
+}
+
+/** Records a tracked event. With `enforce` it is recorded only if it is priced and its cost may be taken; else not at all. */
+export function trackEvent(
+  account: Account, entry: LogEntry, tracked: { event: UsageEvent; usage: Usage; enforce: boolean }, rating: Rating,
+): Result<Cost | null, RatingRefusal | SpendRefusal> {
+  const { event, usage, enforce } = tracked;
+  const rated = rateFor(account, usage, event.time, rating);
+  if (!rated.ok && (enforce || rated.refusal.reason === "currency_mismatch")) return rated;
+  if (enforce && rated.ok) {
+    const allowed = mayTake(account, rated.value.amount);
+    if (!allowed.ok) return allowed;
+  }
+  const index = entry.events.push(event) - 1;
+  if (!rated.ok) {
+    entry.unrated.push(index);
+    addUnrated(account.unrated, { seq: entry.seq, index });
+    return ok(null);
+  }
+  take(account, entry, event, index, usage.feature, rated.value);
+  return ok(rated.value);
+}
+
+function take(account: Account, entry: LogEntry, event: UsageEvent, index: number, reason: string, cost: Cost): void {
+  entry.rated.push({ index, cost });
+  entry.journal.push(...debit(account.wallet, cost.amount, { reason, timestamp: entry.at, event: { index, id: event.id } }));
+}
+
+/** Prices an event that was recorded without a price, if its price is known now. Call `forgetRated` after the last one. */
+export function rateLater(
+  account: Account, entry: LogEntry, late: { seq: number; index: number; event: UsageEvent; usage: Usage }, rating: Rating,
+): Result<Cost, RatingRefusal> {
+  const rated = rateFor(account, late.usage, late.event.time, rating);
+  if (!rated.ok) return rated;
+  const index = entry.rated.length;
+  entry.rated.push({ index, of: { seq: late.seq, index: late.index }, cost: rated.value });
+  const what = { reason: late.usage.feature, timestamp: entry.at, event: { index, id: late.event.id } };
+  entry.journal.push(...debit(account.wallet, rated.value.amount, what));
+  return rated;
+}
+
+export interface NewGrant {
+  id: string;
+  amount: Decimal;
+  currency: string | null;
+  kind: "paid" | "promo";
+  priority: number;
+  effectiveAt: number | null;
+  expiresAt: number | null;
+  reason: string;
+}
+
+export type GrantRefusal =
+  | { reason: "at_bound"; detail: string }
+  | { reason: "invalid"; detail: string }
+  | { reason: "idempotency_conflict"; detail: string }
+  | { reason: "currency_mismatch"; wallet: string; table: string };
+
+/** Adds credits. They enter at `effectiveAt` (now when absent or past) and repay what is owed first. */
+export function grantCredits(account: Account, entry: LogEntry, asked: NewGrant): Result<Grant, GrantRefusal> {
+  const { wallet } = account;
+  const currency = asked.currency ?? wallet.currency;
+  if (wallet.grants.size >= GRANTS_MAX) return refuse({ reason: "at_bound", detail: `a wallet holds at most ${GRANTS_MAX} grants` });
+  if (wallet.grants.has(asked.id)) return refuse({ reason: "idempotency_conflict", detail: "a grant with this id exists; use another id" });
+  if (currency !== wallet.currency && currencyInUse(account)) {
+    return refuse({ reason: "currency_mismatch", wallet: wallet.currency, table: currency });
+  }
+  const effectiveAt = Math.max(asked.effectiveAt ?? entry.at, entry.at);
+  if (asked.expiresAt !== null && asked.expiresAt <= effectiveAt) {
+    return refuse({ reason: "invalid", detail: "expiresAt must be after effectiveAt and in the future" });
+  }
+  const grant: Grant = {
+    id: asked.id, amount: asked.amount, remaining: 0n, kind: asked.kind, priority: asked.priority, effectiveAt, expiresAt: asked.expiresAt,
+    reason: asked.reason, createdAt: entry.at, order: wallet.grants.size, activated: false, voidedAt: null,
+  };
+  if (currency !== wallet.currency) setPatch(account, entry, { currency });
+  entry.grants.push({ ...grant });
+  addGrant(wallet, grant);
+  wallet.currencyFixed = true;
+  settleInto(account, entry);
+  return ok(grant);
+}
+
+/** Takes back what is left of a grant. */
+export function takeBackGrant(account: Account, entry: LogEntry, grantId: string): Result<Grant, { reason: "unknown_grant" | "grant_closed"; detail: string }> {
+  const grant = account.wallet.grants.get(grantId);
+  if (!grant) return refuse({ reason: "unknown_grant", detail: "this wallet has no grant with this id" });
+  if (grant.expiresAt !== null && grant.expiresAt <= entry.at) return refuse({ reason: "grant_closed", detail: "the grant has expired" });
+  entry.journal.push(voidGrant(account.wallet, grant, entry.at));
+  return ok(grant);
+}
+
+/** A currency is in use once anything was granted or debited. */
+const currencyInUse = (account: Account): boolean => account.wallet.grants.size > 0 || account.journalEntries > 0;
+
+export type PatchRefusal = { reason: "currency_mismatch"; wallet: string; table: string } | { reason: "unknown_burn_table"; detail: string };
+
+/** Changes a wallet's settings, all or none. The currency may change only before the first movement. */
+export function patchWallet(account: Account, entry: LogEntry, patch: WalletPatch, rating: Rating): Result<null, PatchRefusal> {
+  const { wallet } = account;
+  const currency = patch.currency ?? wallet.currency;
+  if (currency !== wallet.currency && currencyInUse(account)) {
+    return refuse({ reason: "currency_mismatch", wallet: wallet.currency, table: currency });
+  }
+  if (typeof patch.burnTable === "string") {
+    const versions = rating.tables.get(patch.burnTable);
+    if (!versions || versions.length === 0) {
+      return refuse({ reason: "unknown_burn_table", detail: `this namespace has no burn table with the key ${JSON.stringify(patch.burnTable)}` });
+    }
+    const other = versions.find((version) => version.table.currency !== currency);
+    if (other) return refuse({ reason: "currency_mismatch", wallet: currency, table: other.table.currency });
+  }
+  setPatch(account, entry, patch);
+  return ok(null);
+}
+
+function setPatch(account: Account, entry: LogEntry, patch: WalletPatch): void {
+  entry.patch = { ...entry.patch, ...patch };
+  applyPatch(account.wallet, patch);
+}
+
+function applyPatch(wallet: Wallet, patch: WalletPatch): void {
+  if (patch.overdraftLimit !== undefined) wallet.overdraftLimit = patch.overdraftLimit;
+  if (patch.currency !== undefined) {
+    wallet.currency = patch.currency;
+    wallet.currencyFixed = true;
+  }
+  if (patch.burnTable !== undefined) wallet.burnTable = patch.burnTable;
+  if (patch.frozen !== undefined) wallet.frozen = patch.frozen;
+}

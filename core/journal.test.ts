@@ -1,0 +1,54 @@
+import { createHash } from "node:crypto";
+import { decodeTime, isValid } from "ulid";
+import { describe, expect, it } from "vitest";
+import { decimal } from "./decimal";
+import { base32, chain, GENESIS_HASH, locateTransaction, makeTag, type JournalEntry } from "./journal";
+
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+const movement = (amount: string, more: Partial<JournalEntry> = {}): JournalEntry => ({
+  type: "debit", amount: decimal(amount), reason: "gpt-4", timestamp: 1_700_000_000_000, moves: [], owed: 0n, ...more,
+});
+const start = { at: 1_700_000_000_000, tag: makeTag(77), seq: 12, balance: decimal("10"), head: GENESIS_HASH };
+
+describe("the journal's chain", () => {
+  it("can be checked from the listed transactions and docs/journal.md alone", () => {
+    const { transactions, balance, head } = chain(
+      [movement("-2.5", { event: { index: 0, id: "evt-1" } }), movement("4", { type: "grant", grantId: "g" })], start, sha256,
+    );
+    let before = "0".repeat(64);
+    for (const t of transactions) {
+      const form = `[${[before, t.id, t.type, t.amount, t.balanceAfter, t.reason, t.eventId, t.grantId, t.timestamp].map((part) => JSON.stringify(part)).join(",")}]`;
+      expect(t.hash).toBe(sha256(form));
+      before = t.hash;
+    }
+    expect(transactions.map((t) => t.balanceAfter)).toEqual(["7.5", "11.5"]);
+    expect(balance).toBe(decimal("11.5"));
+    expect(head).toBe(before);
+  });
+
+  it("changes with every field of every entry", () => {
+    const base = chain([movement("-1")], start, sha256).head;
+    const changed = [
+      movement("-2"), movement("-1", { reason: "x" }), movement("-1", { timestamp: 1 }), movement("-1", { type: "shortfall" }),
+      movement("-1", { event: { index: 0, id: "e" } }), movement("-1", { grantId: "g" }),
+    ];
+    for (const entry of changed) expect(chain([entry], start, sha256).head).not.toBe(base);
+    expect(chain([movement("-1")], { ...start, seq: 13 }, sha256).head).not.toBe(base);
+  });
+});
+
+describe("a transaction id", () => {
+  it("is a ULID of the entry's time that says where the entry is", () => {
+    const [, second] = chain([movement("-1"), movement("-1")], start, sha256).transactions;
+    expect(isValid(second!.id)).toBe(true);
+    expect(decodeTime(second!.id)).toBe(start.at);
+    expect(locateTransaction(second!.id, start.tag)).toEqual({ seq: 12, index: 1 });
+    expect(locateTransaction(second!.id, makeTag(78))).toBe(null);
+    expect(locateTransaction("not an id", start.tag)).toBe(null);
+  });
+
+  it("sorts by entry, then by place in it", () => {
+    const ids = [[1, 0], [1, 1], [1, 31], [1, 32], [2, 0], [40, 0]].map(([seq, index]) => base32(seq!, 8) + base32(index!, 4));
+    expect(ids.toSorted()).toEqual(ids);
+  });
+});

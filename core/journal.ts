@@ -1,0 +1,134 @@
+/**
+ * The wallet's journal: append-only entries whose amounts sum to the balance and whose hashes chain.
+ * Knows the canonical form that is hashed and how a transaction id carries its place in the log; not what moves money or where it is kept.
+ * The form is documented for outsiders in docs/journal.md: change neither without a new version there.
+ */
+import { formatDecimal, type Decimal } from "./decimal";
+
+export const TRANSACTION_TYPES = [
+  "grant", "debit", "shortfall", "hold", "capture", "release", "expire", "void", "refund", "adjust", "transfer",
+] as const;
+export type TransactionType = (typeof TRANSACTION_TYPES)[number];
+
+/** One movement of a wallet. amount = Σ moves − owed, always. */
+export interface JournalEntry {
+  type: TransactionType;
+  amount: Decimal;
+  reason: string;
+  /** Epoch ms: when the money moved; an expiry carries the time it expired, not the time it was noticed. */
+  timestamp: number;
+  /** The event that caused it: its position in the log entry, and its id. */
+  event?: { index: number; id: string };
+  /** The grant that entered, expired or was voided. */
+  grantId?: string;
+  /** What each grant gained (+) or gave (−). */
+  moves: [grantId: string, delta: Decimal][];
+  /** What the customer owes past its grants changed by this much. */
+  owed: Decimal;
+}
+
+/** The hash before the first entry. */
+export const GENESIS_HASH = "0".repeat(64);
+
+/** sha-256 of UTF-8 text as lower-case hex; handed in by the platform. */
+export type Sha256 = (text: string) => string;
+
+/** What a hash covers, as the transactions list shows it. */
+export interface Hashed {
+  id: string;
+  type: TransactionType;
+  amount: string;
+  balanceAfter: string;
+  reason: string;
+  eventId: string | null;
+  grantId: string | null;
+  timestamp: number;
+}
+
+/**
+ * The canonical form: a JSON array without white space, in this order:
+ * [hash before, id, type, amount, balanceAfter, reason, eventId or null, grantId or null, timestamp in epoch ms].
+ */
+export function canonicalForm(previous: string, entry: Hashed): string {
+  return JSON.stringify([
+    previous, entry.id, entry.type, entry.amount, entry.balanceAfter, entry.reason, entry.eventId, entry.grantId, entry.timestamp,
+  ]);
+}
+
+/** A journal entry as it is listed: numbered, with the balance after it and its hash. */
+export interface Transaction extends Hashed {
+  hash: string;
+}
+
+/** Numbers and chains a log entry's journal entries, starting from the balance and hash before it. */
+export function chain(
+  entries: readonly JournalEntry[],
+  start: { at: number; tag: string; seq: number; balance: Decimal; head: string },
+  sha256: Sha256,
+): { transactions: Transaction[]; balance: Decimal; head: string } {
+  const prefix = transactionIdPrefix(start.at, start.tag, start.seq);
+  let { balance, head } = start;
+  const transactions: Transaction[] = [];
+  for (const [index, entry] of entries.entries()) {
+    balance += entry.amount;
+    const hashed: Hashed = {
+      id: prefix + base32(index, 4),
+      type: entry.type,
+      amount: formatDecimal(entry.amount),
+      balanceAfter: formatDecimal(balance),
+      reason: entry.reason,
+      eventId: entry.event?.id ?? null,
+      grantId: entry.grantId ?? null,
+      timestamp: entry.timestamp,
+    };
+    head = sha256(canonicalForm(head, hashed));
+    transactions.push({ ...hashed, hash: head });
+  }
+  return { transactions, balance, head };
+}
+
+const CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const TAG_CHARS = 4;
+const SEQ_CHARS = 8;
+const INDEX_CHARS = 4;
+
+/** `value` in Crockford base32, most significant first, `chars` wide. */
+export function base32(value: number, chars: number): string {
+  let text = "";
+  let left = value;
+  for (let i = 0; i < chars; i++) {
+    text = CROCKFORD[left % 32]! + text;
+    left = Math.floor(left / 32);
+  }
+  return text;
+}
+
+/**
+ * A transaction id is a ULID: 48 bits of time, then, where a ULID has randomness, the object's random tag (20 bits),
+ * the log entry's number (40 bits) and the position in it (20 bits). Sorted ids are creation order, and an id finds its entry.
+ */
+export function transactionIdPrefix(at: number, tag: string, seq: number): string {
+  return base32(at, 10) + tag + base32(seq, SEQ_CHARS);
+}
+
+export function makeTag(random20Bits: number): string {
+  return base32(random20Bits, TAG_CHARS);
+}
+
+/** Where the id says its journal entry is, or null when it is no transaction id of this object. */
+export function locateTransaction(id: string, tag: string): { seq: number; index: number } | null {
+  if (id.length !== 26 || id.slice(10, 10 + TAG_CHARS) !== tag) return null;
+  const seq = readBase32(id.slice(10 + TAG_CHARS, 10 + TAG_CHARS + SEQ_CHARS));
+  const index = readBase32(id.slice(26 - INDEX_CHARS));
+  return seq === null || index === null ? null : { seq, index };
+}
+
+function readBase32(text: string): number | null {
+  let value = 0;
+  for (const char of text) {
+    const digit = CROCKFORD.indexOf(char);
+    if (digit < 0) return null;
+    value = value * 32 + digit;
+  }
+  return value;
+}

@@ -1,0 +1,67 @@
+/**
+ * Rollups: what leaves the object for the shared store. Running totals of whole windows, never deltas: the sender adds a
+ * version (epoch, seq), the store keeps the newer, and so sending twice, late or in another order changes nothing.
+ */
+import type { Cell } from "./aggregation";
+import { HOUR_MS, MINUTE_MS, type FoldChunk, type FoldRow } from "./fold";
+
+export type Resolution = "minute" | "quarter";
+
+const QUARTER_MINUTES = 15;
+
+/** One window of one group of one meter, as of now. Quantities are decimal text; what the aggregation does not keep is null. */
+export interface RollupRow {
+  /** The meter's fold key (core/meter.ts): its id and its definition. */
+  meter: string;
+  resolution: Resolution;
+  /** Epoch ms, UTC. */
+  windowStart: number;
+  /** Canonical JSON of [subject, …values in the order of the dimensions' names]; null where a dimension has gone coarse. */
+  group: string;
+  /** Events that contributed a value. */
+  count: number;
+  sum: string | null;
+  min: string | null;
+  max: string | null;
+  latest: string | null;
+  latestAt: number | null;
+}
+
+/** Takes the next row's unsent windows out of a chunk: each changed minute, and each quarter of an hour that has one. */
+export function takeRollups(chunk: FoldChunk): RollupRow[] {
+  const row = chunk.unsent.pop();
+  if (row === undefined) return [];
+  const changed = (minute: number): boolean => ((minute < 30 ? row.unsentLow >> minute : row.unsentHigh >> (minute - 30)) & 1) === 1;
+  const rows: RollupRow[] = [];
+  let quarter = -1;
+  for (const [place, minute] of row.minutes.entries()) {
+    if (!changed(minute)) continue;
+    rows.push(rollupRow(chunk, row, "minute", minute, row.cells[place]!));
+    if (Math.floor(minute / QUARTER_MINUTES) === quarter) continue;
+    quarter = Math.floor(minute / QUARTER_MINUTES);
+    rows.push(rollupRow(chunk, row, "quarter", quarter * QUARTER_MINUTES, windowCell(chunk, row, quarter * QUARTER_MINUTES, QUARTER_MINUTES)!));
+  }
+  row.unsentLow = 0;
+  row.unsentHigh = 0;
+  return rows;
+}
+
+/** The merged cell of some minutes of a row; null when it has none there. Not to be changed: it may be the row's own. */
+export function windowCell({ meter: { fold } }: FoldChunk, { minutes, cells }: FoldRow, from: number, length: number): Cell | null {
+  let only: Cell | null = null;
+  let merged: Cell | null = null;
+  for (const [place, minute] of minutes.entries()) {
+    if (minute < from || minute >= from + length) continue;
+    const cell = cells[place]!;
+    if (only === null) only = cell;
+    else fold.merge((merged ??= fold.copy(only)), cell);
+  }
+  return merged ?? only;
+}
+
+function rollupRow(chunk: FoldChunk, row: FoldRow, resolution: Resolution, minute: number, cell: Cell): RollupRow {
+  const { foldKey, fold } = chunk.meter;
+  const none = { sum: null, min: null, max: null, latest: null, latestAt: null };
+  const windowStart = chunk.hour * HOUR_MS + minute * MINUTE_MS;
+  return { meter: foldKey, resolution, windowStart, group: row.group.key, count: cell.count, ...none, ...fold.rollup(cell) };
+}

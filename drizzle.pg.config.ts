@@ -1,0 +1,8 @@
+/** Migrations of the shared store on Neon: `npm run generate`. The D1 twin is drizzle.config.ts. */
+import { defineConfig } from "drizzle-kit";
+
+export default defineConfig({
+  dialect: "postgresql",
+  schema: "./schema/migrations/pg.cjs",
+  out: "./schema/migrations/pg",
+});

@@ -1,0 +1,168 @@
+/**
+ * Keeps one customer's account in the object's storage: load ► (the caller decides) ► append one log row.
+ * The log is the truth; account, folds and the dedup tail in memory are caches that may vanish between any two calls, and
+ * a checkpoint only shortens the replay. Synchronous throughout, so nothing interleaves. No rule of the domain is here.
+ */
+import { newAccount, replay, seal, type Account } from "../core/account";
+import { decodeAccount, encodeAccount } from "../core/checkpoint";
+import { eventKey } from "../core/event";
+import { parseExact } from "../core/exact-json";
+import { decodeEntry, encodeEntry, type LogEntry } from "../core/log-entry";
+import type { CompiledMeters } from "../core/meter";
+import { DedupIndex, type DedupRef } from "./dedup-index";
+import { FoldStore } from "./fold-store";
+import { Log } from "./log";
+import { isEmpty, migrate } from "./migrations";
+import { sha256 } from "./sha256";
+import { State } from "./state";
+
+/** A checkpoint is due after this many log entries, so that waking up replays at most as many … */
+export const CHECKPOINT_ENTRIES = 256;
+/** … or after this many events, because one entry may carry 10,000. */
+export const CHECKPOINT_EVENTS = 4_096;
+
+/** Operation ids share the dedup index with events; no event source starts with NUL. */
+export const operationKey = (id: string): string => `\u0000op\u0000${id}`;
+
+export class AccountStore {
+  readonly log: Log;
+  readonly state: State;
+  readonly folds: FoldStore;
+  readonly dedup: DedupIndex;
+  private account: Account | null = null;
+  /** The last log entry that the stored checkpoint knows, and the events since. */
+  private checkpointSeq = 0;
+  private eventsSinceCheckpoint = 0;
+
+  constructor(private readonly storage: DurableObjectStorage) {
+    const transaction = <T>(work: () => T): T => storage.transactionSync(work);
+    this.log = new Log(storage.sql, transaction);
+    this.state = new State(storage.sql);
+    this.dedup = new DedupIndex(storage.sql, transaction);
+    this.folds = new FoldStore(storage.sql);
+  }
+
+  /** Nothing was ever written here. */
+  get empty(): boolean {
+    return isEmpty(this.storage.sql);
+  }
+
+  /** The account, from memory or from its last checkpoint and the log after it. An object that never wrote stays untouched. */
+  load(meters: CompiledMeters): Account {
+    if (this.account) return this.account;
+    const account = this.wake(meters);
+    this.account = account;
+    return account;
+  }
+
+  private wake(meters: CompiledMeters): Account {
+    if (this.empty) return newAccount();
+    const checkpoint = this.state.read("checkpoint");
+    const stored = checkpoint === null ? null : (JSON.parse(checkpoint) as { account: string; unsent: string });
+    const account = stored ? decodeAccount(stored.account) : newAccount();
+    if (stored) this.folds.restoreUnsent(stored.unsent);
+    this.checkpointSeq = account.seq;
+    const remembered = this.dedup.coveredSeq;
+    for (const { json } of this.log.forward(Math.min(this.checkpointSeq, remembered) + 1)) {
+      const entry = decodeEntry(json, parseExact);
+      if (entry.seq > remembered) this.remember(entry);
+      if (entry.seq <= this.checkpointSeq) continue;
+      replay(account, entry, sha256);
+      this.fold(entry, meters);
+    }
+    return account;
+  }
+
+  /**
+   * Makes a decided entry true: one log row (and, with the first, the tables). Throws if it cannot be stored, and then
+   * forgets the account, which the decision has already changed: the next call reads it back from the log.
+   */
+  commit(entry: LogEntry, meters: CompiledMeters, eventsJson?: string): void {
+    const account = this.account;
+    if (!account) throw new Error("commit without load");
+    try {
+      const first = account.identity === null;
+      seal(account, entry, sha256);
+      const json = encodeEntry(entry, eventsJson);
+      const facts = { journal: entry.journal.length, events: entry.events.length };
+      if (first) {
+        this.storage.transactionSync(() => {
+          migrate(this.storage.sql);
+          this.log.append(entry.seq, json, facts);
+        });
+      } else this.log.append(entry.seq, json, facts);
+    } catch (error) {
+      this.forget();
+      throw error;
+    }
+    this.remember(entry);
+    this.fold(entry, meters);
+  }
+
+  /** An empty object's name becomes another object's. */
+  makeStub(home: string): void {
+    this.storage.transactionSync(() => {
+      migrate(this.storage.sql);
+      this.state.write("home", home);
+    });
+  }
+
+  /** Drops everything in memory; the next `load` reads it back. */
+  forget(): void {
+    this.account = null;
+    this.folds.forget();
+    this.dedup.forget();
+    this.log.forget();
+    this.checkpointSeq = 0;
+    this.eventsSinceCheckpoint = 0;
+  }
+
+  private remember(entry: LogEntry): void {
+    for (const [index, event] of entry.events.entries()) this.dedup.add(eventKey(event.source, event.id), entry.seq, index);
+    if (entry.op) this.dedup.add(operationKey(entry.op.id), entry.seq, 0);
+  }
+
+  private fold(entry: LogEntry, meters: CompiledMeters): void {
+    this.eventsSinceCheckpoint += entry.events.length;
+    for (const [index, event] of entry.events.entries()) this.folds.fold(meters, event, { seq: entry.seq, index });
+    // A backfill over many hours: changed folds cannot leave memory before they are saved.
+    if (this.folds.pressed) this.checkpoint();
+  }
+
+  /** Where an event or operation was recorded, or null when it never was. */
+  find(key: string): DedupRef | null {
+    return this.dedup.find(key);
+  }
+
+  /** The log entry that a reference points into. */
+  entry(seq: number): LogEntry {
+    const stored = this.log.read(seq);
+    if (!stored) throw new Error(`log entry ${seq} is missing`);
+    return decodeEntry(stored.json, parseExact);
+  }
+
+  get checkpointDue(): boolean {
+    const entries = (this.account?.seq ?? 0) - this.checkpointSeq;
+    return entries >= CHECKPOINT_ENTRIES || this.eventsSinceCheckpoint >= CHECKPOINT_EVENTS;
+  }
+
+  /** One bounded step of the work that can wait: checkpoint, dedup runs, pages. False: nothing is left to do. */
+  tidy(): boolean {
+    if (this.checkpointDue) this.checkpoint();
+    const flushed = this.dedup.flushStep();
+    const merged = this.log.mergeStep();
+    return flushed.more || merged.more;
+  }
+
+  /** Stores account and changed folds as of the last entry, together. */
+  checkpoint(): void {
+    const { account } = this;
+    if (!account || account.seq === this.checkpointSeq) return;
+    this.storage.transactionSync(() => {
+      this.folds.saveDirty();
+      this.state.write("checkpoint", JSON.stringify({ account: encodeAccount(account), unsent: this.folds.unsent() }));
+    });
+    this.checkpointSeq = account.seq;
+    this.eventsSinceCheckpoint = 0;
+  }
+}

@@ -1,0 +1,344 @@
+/**
+ * Remembers every dedup key of a customer for the life of its data: `find` says where a key was recorded, exactly, whatever
+ * was flushed, merged or lost from memory since. New keys wait in a Map (the tail) that the owner fills again from the log
+ * after a wake; `flushStep` moves them into sorted runs and merges runs, one bounded, atomic step a call. A crash between two
+ * steps costs nothing but the tail. Synchronous. What a run is: core/dedup.ts; its rows: run-store.ts.
+ */
+import { randomBytes } from "node:crypto";
+import {
+  HASH_WORDS,
+  mergeRecords,
+  PAGE_RECORDS,
+  planRunMerge,
+  readRef,
+  RECORD_WORDS,
+  RunIndex,
+  RunReader,
+  searchRecords,
+  SEGMENT_PAGES,
+  sortRecords,
+  writeRef,
+  type DedupRef,
+  type Segment,
+} from "../core/dedup";
+import { assert } from "../core/result";
+import { SIPHASH_KEY_BYTES, sipHash, type TextHash } from "../core/siphash";
+import { RunStore, type RunRow } from "./run-store";
+
+export type { DedupRef };
+
+/** Documented bound (docs/limits.md): 26 MB of filters, twice that while the largest runs merge, in an isolate of 128 MB. */
+export const DEDUP_KEYS_MAX = 20_000_000;
+
+export interface DedupLimits {
+  /** The tail is flushed when it holds so many keys: few enough to replay on a wake, enough to fill a page. */
+  flushKeys: number;
+  /** About so many keys leave the tail in one step at most; an entry's keys stay together. */
+  flushKeysMax: number;
+  pageRecords: number;
+  segmentPages: number;
+  /** Pages of a dead run that one step deletes. */
+  reapPages: number;
+}
+
+export const DEDUP_LIMITS: DedupLimits = {
+  flushKeys: 4_096,
+  flushKeysMax: 16_384,
+  pageRecords: PAGE_RECORDS,
+  segmentPages: SEGMENT_PAGES,
+  reapPages: 64,
+};
+
+interface Run {
+  id: number;
+  keys: number;
+  pages: number;
+  covered: number;
+  /** Read at the first lookup that gets past the tail. */
+  index: RunIndex | null;
+}
+
+/** A run that is being merged out of others, segment by segment. */
+interface Building {
+  id: number;
+  inputs: Run[];
+  /** null: to be read from what is stored of it. */
+  progress: { readers: RunReader[]; segments: Segment[]; pages: number; keys: number } | null;
+}
+
+/** What memory knows of storage. */
+interface Known {
+  live: Run[];
+  building: Building | null;
+  /** Ids of runs whose rows are going. */
+  dead: number[];
+  coveredSeq: number;
+  nextId: number;
+  /** null until the first flush. */
+  hash: { key: ArrayBuffer; of: TextHash } | null;
+}
+
+/** What a Map entry costs beside the characters of its key: table slots, boxed number, string header (measured under Node). */
+const TAIL_ENTRY_BYTES = 80;
+
+export class DedupIndex {
+  /** key → seq × 2¹⁶ + index, in the order of the log. */
+  private tail = new Map<string, number>();
+  private tailChars = 0;
+  private lastSeq = 0;
+  private known: Known | null = null;
+  private readonly store: RunStore;
+  private readonly probe = new Uint32Array(HASH_WORDS);
+
+  constructor(
+    sql: SqlStorage,
+    private readonly transaction: <T>(work: () => T) => T,
+    private readonly limits: DedupLimits = DEDUP_LIMITS,
+    private readonly newHashKey: () => Uint8Array = () => randomBytes(SIPHASH_KEY_BYTES),
+  ) {
+    this.store = new RunStore(sql);
+  }
+
+  /** Where the key was recorded, or null: it never was. */
+  find(key: string): DedupRef | null {
+    const waiting = this.tail.get(key);
+    if (waiting !== undefined) return unpack(waiting);
+    const { live, hash } = this.load();
+    if (hash === null) return null;
+    hash.of(key, this.probe, 0);
+    for (const run of live) {
+      const found = this.findIn(run, this.probe);
+      if (found) return found;
+    }
+    return null;
+  }
+
+  /** Remembers a key that `find` does not know. Call it once the log entry is stored, for entries in their order. */
+  add(key: string, seq: number, index: number): void {
+    assert(seq >= this.lastSeq && seq > this.coveredSeq, "dedup keys are added in the order of the log");
+    const before = this.tail.size;
+    this.tail.set(key, seq * 2 ** 16 + index);
+    assert(this.tail.size > before, "a dedup key is recorded once");
+    this.tailChars += key.length;
+    this.lastSeq = seq;
+  }
+
+  /** The keys of all log entries up to this one are in runs; after a wake the owner adds those of the entries behind it. */
+  get coveredSeq(): number {
+    return this.load().coveredSeq;
+  }
+
+  get keys(): number {
+    return this.load().live.reduce((sum, { keys }) => sum + keys, this.tail.size);
+  }
+
+  get runs(): number {
+    return this.load().live.length;
+  }
+
+  /** Fences and filters exactly; the tail by what such Map entries usually cost. */
+  get memoryBytes(): number {
+    const { live, building } = this.load();
+    const indexed = live.reduce((sum, { index }) => sum + (index?.memoryBytes ?? 0), 0);
+    const built = building?.progress?.segments.reduce((sum, { filters }) => sum + filters.byteLength, 0) ?? 0;
+    return indexed + built + this.tail.size * TAIL_ENTRY_BYTES + this.tailChars;
+  }
+
+  /** Forgets what memory holds. Storage is the truth; the owner adds the tail again. */
+  forget(): void {
+    this.tail = new Map();
+    this.tailChars = 0;
+    this.lastSeq = 0;
+    this.known = null;
+  }
+
+  /** Does one step of background work, if any is due; `more`: another is due now. */
+  flushStep(): { more: boolean } {
+    const known = this.load();
+    if (this.flushDue) this.flush(known);
+    else if (known.dead.length > 0) this.reap(known);
+    else if (known.building) this.build(known, known.building);
+    else {
+      const inputs = this.mergeDue(known);
+      if (inputs) this.build(known, { id: known.nextId, inputs, progress: null });
+    }
+    return { more: this.flushDue || known.dead.length > 0 || known.building !== null || this.mergeDue(known) !== null };
+  }
+
+  private get flushDue(): boolean {
+    return this.tail.size >= this.limits.flushKeys;
+  }
+
+  private mergeDue({ live }: Known): Run[] | null {
+    const plan = planRunMerge(live.map(({ keys }) => keys), this.limits.flushKeys);
+    return plan && plan.map((place) => live[place]!);
+  }
+
+  private load(): Known {
+    if (this.known) return this.known;
+    const rows = this.store.runs();
+    const key = rows[0]?.hash_key;
+    const inState = (state: RunRow["state"]) => rows.filter((row) => row.state === state);
+    const live = inState("live").map(({ id, keys, pages, covered }): Run => ({ id, keys, pages, covered, index: null }));
+    const [building] = inState("building").map(({ id, inputs }): Building => {
+      const ids = JSON.parse(inputs ?? "[]") as number[];
+      return { id, inputs: live.filter((run) => ids.includes(run.id)), progress: null };
+    });
+    this.known = {
+      live,
+      building: building ?? null,
+      dead: inState("dead").map(({ id }) => id),
+      coveredSeq: Math.max(0, ...live.map(({ covered }) => covered)),
+      nextId: (rows.at(-1)?.id ?? 0) + 1,
+      hash: key ? { key, of: sipHash(new Uint8Array(key)) } : null,
+    };
+    this.lastSeq = Math.max(this.lastSeq, this.known.coveredSeq);
+    return this.known;
+  }
+
+  private findIn(run: Run, hash: Uint32Array): DedupRef | null {
+    for (const { page, from, records } of this.indexOf(run).candidates(hash)) {
+      let words = this.store.records(run.id, page, from, records);
+      let found = searchRecords(words, hash);
+      // The window was a guess: beside it only the whole page says no.
+      if (found === "after" || (found === "before" && from > 0)) {
+        words = this.store.page(run.id, page);
+        found = searchRecords(words, hash);
+      }
+      if (typeof found === "number") return readRef(words, found);
+    }
+    return null;
+  }
+
+  private indexOf(run: Run): RunIndex {
+    return (run.index ??= new RunIndex(run.keys, this.store.segments(run.id)));
+  }
+
+  // ---- The tail becomes a run
+
+  private flush(known: Known): void {
+    const hash = known.hash ?? this.newHash();
+    const words = new Uint32Array(this.tail.size * RECORD_WORDS);
+    let keys = 0;
+    let covered = 0;
+    for (const [key, packed] of this.tail) {
+      const ref = unpack(packed);
+      // `covered` speaks of whole entries.
+      if (keys >= this.limits.flushKeysMax && ref.seq !== covered) break;
+      hash.of(key, words, keys * RECORD_WORDS);
+      writeRef(words, keys * RECORD_WORDS, ref);
+      covered = ref.seq;
+      keys++;
+    }
+    const pages = cut(sortRecords(words.subarray(0, keys * RECORD_WORDS)), this.limits.pageRecords * RECORD_WORDS);
+    const id = known.nextId;
+    const segments = this.transaction(() => {
+      this.store.writeRun({ id, state: "live", keys, pages: pages.length, covered, inputs: null, hash_key: hash.key });
+      const written: Segment[] = [];
+      for (let page = 0; page < pages.length; page += this.limits.segmentPages) {
+        const some = pages.slice(page, page + this.limits.segmentPages);
+        written.push(this.store.writeSegment(id, written.length, page, some, this.limits.pageRecords));
+      }
+      return written;
+    });
+
+    known.live.push({ id, keys, pages: pages.length, covered, index: new RunIndex(keys, segments) });
+    known.coveredSeq = covered;
+    known.nextId = id + 1;
+    known.hash = hash;
+    this.dropFromTail(keys);
+  }
+
+  private newHash(): NonNullable<Known["hash"]> {
+    const key = Uint8Array.from(this.newHashKey());
+    return { key: key.buffer, of: sipHash(key) };
+  }
+
+  /** The first `keys` keys are in a run now. */
+  private dropFromTail(keys: number): void {
+    if (keys === this.tail.size) {
+      this.tail = new Map();
+      this.tailChars = 0;
+      return;
+    }
+    let left = keys;
+    for (const key of this.tail.keys()) {
+      if (left-- === 0) break;
+      this.tail.delete(key);
+      this.tailChars -= key.length;
+    }
+  }
+
+  // ---- Runs become one run
+
+  /** Writes the next segment of a run that is being built; with the last one it takes the place of its inputs. */
+  private build(known: Known, building: Building): void {
+    const { id, inputs } = building;
+    const { pageRecords, segmentPages } = this.limits;
+    const progress = building.progress ?? this.resume(building);
+    if (progress.segments.some((segment) => segment.pageRecords !== pageRecords || segment.pages !== segmentPages)) {
+      // Begun by an older version with other constants: begin again.
+      this.store.kill(id);
+      known.building = null;
+      known.dead.push(id);
+      return;
+    }
+    building.progress = null;
+    const pages: Uint32Array[] = [];
+    while (pages.length < segmentPages && progress.readers.some(({ done }) => !done)) {
+      pages.push(mergeRecords(progress.readers, pageRecords));
+    }
+    const finished = progress.readers.every(({ done }) => done);
+    const keys = pages.reduce((sum, page) => sum + page.length / RECORD_WORDS, progress.keys);
+    const run: Run = { id, keys, pages: progress.pages + pages.length, covered: Math.max(...inputs.map(({ covered }) => covered)), index: null };
+    const segment = this.transaction(() => {
+      const row = { ...run, hash_key: known.hash!.key };
+      if (finished) {
+        this.store.writeRun({ ...row, state: "live", inputs: null });
+        for (const input of inputs) this.store.kill(input.id);
+      } else if (progress.pages === 0) {
+        this.store.writeRun({ ...row, state: "building", inputs: JSON.stringify(inputs.map((input) => input.id)) });
+      }
+      return this.store.writeSegment(id, progress.segments.length, progress.pages, pages, pageRecords);
+    });
+
+    progress.segments.push(segment);
+    known.nextId = Math.max(known.nextId, id + 1);
+    if (!finished) {
+      building.progress = { ...progress, pages: run.pages, keys };
+      known.building = building;
+      return;
+    }
+    known.building = null;
+    run.index = new RunIndex(keys, progress.segments);
+    known.live = known.live.filter((other) => !inputs.includes(other));
+    known.live.push(run);
+    known.dead.push(...inputs.map((input) => input.id));
+  }
+
+  /** Where the merge stands, by what is stored of its result; nothing is when it has not begun. */
+  private resume({ id, inputs }: Building): NonNullable<Building["progress"]> {
+    const segments = this.store.segments(id);
+    const pages = segments.reduce((sum, segment) => sum + segment.pages, 0);
+    const last = pages === 0 ? null : this.store.lastRecord(id, pages - 1);
+    const readers = inputs.map((run) => {
+      const start = last ? this.indexOf(run).pageBefore(last) : 0;
+      const reader = new RunReader(start, run.pages, (page) => this.store.page(run.id, page));
+      if (last) reader.skipThrough(last);
+      return reader;
+    });
+    // Every segment but a run's last is full.
+    return { readers, segments, pages, keys: pages * this.limits.pageRecords };
+  }
+
+  private reap({ dead }: Known): void {
+    const gone = this.transaction(() => this.store.reap(dead[0]!, this.limits.reapPages));
+    if (gone) dead.shift();
+  }
+}
+
+const unpack = (packed: number): DedupRef => ({ seq: Math.floor(packed / 2 ** 16), index: packed % 2 ** 16 });
+
+function cut(words: Uint32Array, pageWords: number): Uint32Array[] {
+  return Array.from({ length: Math.ceil(words.length / pageWords) }, (_, page) => words.slice(page * pageWords, (page + 1) * pageWords));
+}

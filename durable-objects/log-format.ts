@@ -1,0 +1,166 @@
+/**
+ * How log entries lie in rows: one entry alone, or a page of blocks that each hold a few entries. Pure but for zlib, which is
+ * synchronous. Every format ever written is read for ever; a new one takes the next number and older rows stay as they are.
+ *
+ * An entry's body is its JSON as TEXT, or a BLOB that starts with a format byte. A page's body is its blocks one after the
+ * other, each a BLOB of that kind; its directory is JSON: `[[first seq, last seq, journal, events, bytes], …]`.
+ */
+import { Buffer } from "node:buffer";
+import { deflateRawSync, inflateRawSync } from "node:zlib";
+import { assert } from "../core/result";
+
+/** What readers may filter on without opening an entry: how many journal entries and events it holds. */
+export interface Facts {
+  journal: number;
+  events: number;
+}
+
+/** An entry as it lies in storage. */
+export interface StoredEntry extends Facts {
+  seq: number;
+  body: string | Uint8Array;
+}
+
+/** A line of a page's directory. */
+export interface Block extends Facts {
+  first: number;
+  last: number;
+  bytes: number;
+}
+
+/** … and where it starts in the page's body. */
+export interface PlacedBlock extends Block {
+  offset: number;
+}
+
+/** JSON of one entry, deflated. */
+const DEFLATED = 1;
+/** Byte 1 is n: the JSON of one entry, deflated, is cut over n rows of `log_part`. */
+const IN_PARTS = 2;
+/** Many entries, deflated together: `[[seq − first seq, journal, events, bytes of JSON], …]`, a newline, and the JSON of each. */
+const BUNDLE = 3;
+
+/** Text up to here is stored as it is: it fits a database page, and deflating costs 18 µs whatever the size. */
+const PLAIN_CHARS_MAX = 4_096;
+/** A larger deflated entry is cut. A value or row may have 2 MB. */
+export const PART_BYTES_MAX = 1_750_000;
+/** Larger entries are refused. A call's body has at most 10 MB, and the platform carries none past 32 MB. */
+export const ENTRY_CHARS_MAX = 32_000_000;
+/** JSON bundled into one block. Reading an entry inflates its block (65 µs); doubling this saves 3 % of the space. */
+const BUNDLE_CHARS = 65_536;
+
+/** Measured on calls of 100 events: 1 takes 210 µs and leaves 9.2 KB, 6 takes 395 µs and leaves 8.9 KB. */
+const ENTRY_LEVEL = { level: 1 } as const;
+/** Measured on 64 single entries: 3 takes 3.5 µs an entry and leaves 123 bytes, 6 takes 7 and leaves 116. Done once, off the call. */
+const BUNDLE_LEVEL = { level: 6 } as const;
+
+/** The body of an entry's row, and, when that is too small for it, what goes into rows of `log_part`. */
+export function encodeBody(json: string): { body: string | Uint8Array; parts: Uint8Array[] } {
+  if (json.length <= PLAIN_CHARS_MAX) return { body: json, parts: [] };
+  assert(json.length <= ENTRY_CHARS_MAX, `a log entry has at most ${ENTRY_CHARS_MAX} characters`);
+  const deflated = deflateRawSync(json, ENTRY_LEVEL);
+  if (deflated.length <= PART_BYTES_MAX) return { body: formatted(DEFLATED, deflated), parts: [] };
+  const parts = Array.from({ length: Math.ceil(deflated.length / PART_BYTES_MAX) }, (_, part) =>
+    deflated.subarray(part * PART_BYTES_MAX, (part + 1) * PART_BYTES_MAX),
+  );
+  return { body: Uint8Array.of(IN_PARTS, parts.length), parts };
+}
+
+/** The JSON of an entry. `readParts` fetches what lies in `log_part`. */
+export function decodeBody(body: string | Uint8Array, readParts: () => Uint8Array[]): string {
+  if (typeof body === "string") return body;
+  switch (body[0]) {
+    case DEFLATED:
+      return inflateRawSync(body.subarray(1)).toString("utf8");
+    case IN_PARTS: {
+      const parts = readParts();
+      assert(parts.length === body[1], "every part of a log entry is there");
+      return inflateRawSync(Buffer.concat(parts)).toString("utf8");
+    }
+    default:
+      throw new Error(`a log entry has the unknown format ${body[0]}`);
+  }
+}
+
+/** The entries of a block. */
+export function decodeBlock({ first, journal, events }: Block, bytes: Uint8Array): StoredEntry[] {
+  if (bytes[0] !== BUNDLE) return [{ seq: first, journal, events, body: bytes }];
+  const raw = inflateRawSync(bytes.subarray(1));
+  const headEnd = raw.indexOf("\n");
+  const head = JSON.parse(raw.toString("utf8", 0, headEnd)) as [number, number, number, number][];
+  let at = headEnd + 1;
+  return head.map(([offset, journal, events, length]) => {
+    const body = raw.toString("utf8", at, at + length);
+    at += length;
+    return { seq: first + offset, journal, events, body };
+  });
+}
+
+/** Gathers entries and blocks, in order, into one page. */
+export class PageBuilder {
+  private readonly directory: Block[] = [];
+  private readonly blocks: Uint8Array[] = [];
+  private waiting: { seq: number; body: string; journal: number; events: number }[] = [];
+  private waitingChars = 0;
+
+  /** An entry that is deflated already becomes a block as it is; plain ones are bundled. */
+  addEntry({ seq, journal, events, body }: StoredEntry): void {
+    if (typeof body !== "string") {
+      this.addBlock({ first: seq, last: seq, journal, events, bytes: body.length }, body);
+      return;
+    }
+    this.waiting.push({ seq, body, journal, events });
+    this.waitingChars += body.length;
+    if (this.waitingChars >= BUNDLE_CHARS) this.bundle();
+  }
+
+  addBlock(block: Block, bytes: Uint8Array): void {
+    this.bundle();
+    this.directory.push(block);
+    this.blocks.push(bytes);
+  }
+
+  finish(): { directory: string; body: Uint8Array } {
+    this.bundle();
+    return { directory: encodeDirectory(this.directory), body: Buffer.concat(this.blocks) };
+  }
+
+  private bundle(): void {
+    const { waiting } = this;
+    if (waiting.length === 0) return;
+    this.waiting = [];
+    this.waitingChars = 0;
+    const first = waiting[0]!.seq;
+    const block: Block = { first, last: waiting.at(-1)!.seq, journal: 0, events: 0, bytes: 0 };
+    const head = waiting.map(({ seq, journal, events, body }) => {
+      block.journal += journal;
+      block.events += events;
+      return [seq - first, journal, events, Buffer.byteLength(body)];
+    });
+    const raw = `${JSON.stringify(head)}\n${waiting.map(({ body }) => body).join("")}`;
+    const bytes = formatted(BUNDLE, deflateRawSync(raw, BUNDLE_LEVEL));
+    block.bytes = bytes.length;
+    this.directory.push(block);
+    this.blocks.push(bytes);
+  }
+}
+
+function encodeDirectory(blocks: readonly Block[]): string {
+  return JSON.stringify(blocks.map(({ first, last, journal, events, bytes }) => [first, last, journal, events, bytes]));
+}
+
+export function decodeDirectory(directory: string): PlacedBlock[] {
+  let offset = 0;
+  return (JSON.parse(directory) as [number, number, number, number, number][]).map(([first, last, journal, events, bytes]) => {
+    const block = { first, last, journal, events, bytes, offset };
+    offset += bytes;
+    return block;
+  });
+}
+
+function formatted(format: number, payload: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(1 + payload.length);
+  bytes[0] = format;
+  bytes.set(payload, 1);
+  return bytes;
+}

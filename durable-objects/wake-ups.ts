@@ -1,0 +1,45 @@
+/**
+ * One physical alarm, many named deadlines. Each name is a projection of what the object knows (something is unsent, a grant
+ * expires); the alarm is set to the earliest. An alarm may come late, twice or never: every call sets a missing one again.
+ */
+export type WakeUpName =
+  /** Ship totals, merge the log, checkpoint. */
+  | "chores"
+  /** A grant takes effect or expires. */
+  | "deadline";
+
+export class WakeUps {
+  private readonly due = new Map<WakeUpName, number>();
+  /** When the physical alarm rings, as far as this instance knows; null: set it. */
+  private armedAt: number | null = null;
+
+  constructor(private readonly setAlarm: (at: number) => void) {}
+
+  /** Proposes a time for `name`; null withdraws it. */
+  propose(name: WakeUpName, at: number | null): void {
+    if (at === null) this.due.delete(name);
+    else this.due.set(name, at);
+  }
+
+  /** The earliest time proposed, or null. */
+  next(): number | null {
+    return this.due.size === 0 ? null : Math.min(...this.due.values());
+  }
+
+  /** Sets the alarm if none is set that rings early enough. A later one is left: ringing early costs less than a row write. */
+  arm(): void {
+    const next = this.next();
+    if (next === null || (this.armedAt !== null && this.armedAt <= next)) return;
+    this.armedAt = next;
+    this.setAlarm(next);
+  }
+
+  /** The alarm rang: what is still due must be proposed and armed again. */
+  rang(): void {
+    this.armedAt = null;
+  }
+
+  has(name: WakeUpName): boolean {
+    return this.due.has(name);
+  }
+}

@@ -1,0 +1,27 @@
+/** The test clock of a sandbox namespace. */
+import { z } from "zod";
+import { instant } from "./fields";
+import type { Resource } from "./route";
+
+const clockView = z
+  .object({ now: instant, frozen: z.boolean().meta({ description: "false until the first PUT: it runs with the wall clock." }) })
+  .meta({ id: "Clock" });
+
+export const clock = {
+  get: {
+    method: "GET",
+    path: "/api/v1/clock",
+    access: "admin",
+    summary: "Read the test clock",
+    replies: { 200: { description: "The time that the namespace lives in.", schema: clockView } },
+  },
+  set: {
+    method: "PUT",
+    path: "/api/v1/clock",
+    access: "admin",
+    summary: "Move the test clock forward",
+    description: "Every deadline up to `now` has run, in order of time over the whole namespace, before the answer.",
+    body: { schema: z.strictObject({ now: instant }).meta({ id: "ClockSet" }) },
+    replies: { 200: { description: "Moved.", schema: clockView } },
+  },
+} as const satisfies Resource;

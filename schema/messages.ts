@@ -1,0 +1,108 @@
+/**
+ * What travels through the queues. Every message says its version `v`; a consumer reads every version ever sent, because a queue
+ * may hold messages of the deployment before. Parsed at the consumer's door and trusted after it: what does not parse is a dead letter.
+ */
+import { z } from "zod";
+
+/** A queue takes 128,000 bytes a message, its metadata included, and answers an opaque error past it. */
+export const MESSAGE_BYTES_MAX = 120_000;
+/** And 256,000 bytes a `sendBatch`. */
+export const SEND_BATCH_BYTES_MAX = 240_000;
+export const SEND_BATCH_MESSAGES_MAX = 100;
+
+const utf8 = new TextEncoder();
+
+/** The size that counts against MESSAGE_BYTES_MAX. */
+export const messageBytes = (message: unknown): number => utf8.encode(JSON.stringify(message)).length;
+
+/** Postgres stores neither NUL nor half a character, and one bad name must not stop the batch it came in. */
+const text = z
+  .string()
+  .refine((value) => !value.includes("\0") && value.isWellFormed(), "contains NUL or a lone surrogate");
+
+/** Canonical (core/decimal.ts formatDecimal). A total may be longer than any single input. */
+const decimal = z.string().regex(/^-?\d{1,30}(?:\.\d{1,12})?$/);
+const whole = z.number().int().nonnegative();
+const epochMs = z.number().int();
+
+export const rollup = z.object({
+  meter: text,
+  resolution: z.enum(["minute", "quarter"]),
+  /** Epoch ms. */
+  windowStart: epochMs,
+  /** Canonical JSON of the group's values. */
+  group: text,
+  count: whole,
+  sum: decimal,
+  min: decimal.nullable(),
+  max: decimal.nullable(),
+  latest: decimal.nullable(),
+  latestAt: epochMs.nullable(),
+});
+export type Rollup = z.output<typeof rollup>;
+
+/**
+ * What an object counted, as running totals: applying it twice, late or out of order changes nothing. Totals that do not fit one
+ * message go in several with the same (epoch, seq), each window and group in one of them.
+ */
+export const ratingMessage = z.object({
+  v: z.literal(1),
+  namespaceId: text,
+  /** The object's name. */
+  object: text,
+  /** A ULID; a restored or rebuilt object takes a new one. */
+  epoch: text,
+  /** Grows within an epoch. */
+  seq: whole,
+  /** When the object said so, epoch ms. */
+  sentAt: epochMs,
+  customer: z.object({
+    id: text,
+    key: text,
+    name: text.nullable(),
+    /** The name of the object that holds its data. */
+    home: text,
+    createdAt: epochMs,
+  }),
+  wallet: z
+    .object({
+      balance: decimal,
+      held: decimal,
+      currency: text,
+      status: z.enum(["ACTIVE", "EXHAUSTED", "FROZEN"]),
+      /** Debitable events that no rule priced yet. */
+      unrated: whole,
+    })
+    .optional(),
+  rollups: z.array(rollup),
+  /** All events of this object so far. */
+  eventCount: whole,
+});
+export type RatingMessage = z.output<typeof ratingMessage>;
+
+/** Events accepted while their object could not take them; the consumer makes the same call the edge would have made. */
+export const spillMessage = z.object({
+  v: z.literal(1),
+  namespaceId: text,
+  /** The subject key that the object is named by. */
+  name: text,
+  configVersion: whole,
+  /** JSON array of normalized events (durable-objects/rpc.ts `record`); text, so that numbers stay exact. */
+  eventsJson: z.string(),
+  receivedAt: epochMs,
+});
+export type SpillMessage = z.output<typeof spillMessage>;
+
+/** What the consumer of the dead-letter queue records of a message that was given up, and what a replay sends again. */
+export const deadRecord = z.object({
+  v: z.literal(1),
+  /** The queue that gave up. */
+  queue: z.string(),
+  /** null: the message does not say. */
+  namespaceId: text.nullable(),
+  reason: z.string(),
+  attempts: whole,
+  /** The message as it was sent. */
+  body: z.unknown(),
+});
+export type DeadRecord = z.output<typeof deadRecord>;

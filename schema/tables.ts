@@ -1,0 +1,231 @@
+/**
+ * The shared database, written once over the column kit and built twice: for D1 and for Neon.
+ * Every table but `namespaces` and `dead_letters` begins with the namespace. Ids are ULIDs as text, moments epoch milliseconds,
+ * quantities canonical decimals. A table marked PROJECTION is a copy of what customer objects own: it may be dropped and rebuilt.
+ *
+ * On D1 each table is WITHOUT ROWID (scripts/generate.ts adds it), so the primary key is the table and an insert is one row
+ * write; each index costs one more, so there are few.
+ */
+import { sql } from "drizzle-orm";
+import { pgKit, sqliteKit, type Kit } from "./columns";
+
+export type NamespaceKind = "live" | "sandbox";
+export type Resolution = "minute" | "quarter";
+export type WalletStatus = "ACTIVE" | "EXHAUSTED" | "FROZEN";
+
+function defineTables({ table, text, decimal, integer, epochMs, flag, json, primaryKey, index, uniqueIndex }: Kit) {
+  return {
+    namespaces: table("namespaces", {
+      id: text("id").primaryKey(),
+      /** The operator's name for it. Stays taken after the namespace is closed. */
+      key: text("key").notNull().unique("namespaces_key"),
+      kind: text("kind").$type<NamespaceKind>().notNull(),
+      /** The newest row of config_versions; 0: nothing was published yet. */
+      configVersion: integer("config_version").notNull(),
+      createdAt: epochMs("created_at").notNull(),
+      closedAt: epochMs("closed_at"),
+    }),
+
+    apiKeys: table(
+      "api_keys",
+      {
+        id: text("id").primaryKey(),
+        namespaceId: text("namespace_id").notNull(),
+        name: text("name").notNull(),
+        /** The first characters, for people; too few to guess the rest from. */
+        prefix: text("prefix").notNull(),
+        /** Hex sha-256 of the key. The key itself is stored nowhere. */
+        hash: text("hash").notNull().unique("api_keys_hash"),
+        scopes: json("scopes").$type<string[]>().notNull(),
+        createdAt: epochMs("created_at").notNull(),
+        expiresAt: epochMs("expires_at"),
+        revokedAt: epochMs("revoked_at"),
+        /** To five minutes. */
+        lastUsedAt: epochMs("last_used_at"),
+        /** The key that a rotation put in its place. */
+        replacedBy: text("replaced_by"),
+      },
+      (t) => [index("api_keys_namespace").on(t.namespaceId, t.id)],
+    ),
+
+    /** Immutable snapshots of a namespace's configuration. Superseded ones are kept for an hour: long enough for every cache. */
+    configVersions: table(
+      "config_versions",
+      {
+        namespaceId: text("namespace_id").notNull(),
+        version: integer("version").notNull(),
+        /** JSON of durable-objects/rpc.ts ConfigSnapshot; the store does not look inside. */
+        snapshot: text("snapshot").notNull(),
+        createdAt: epochMs("created_at").notNull(),
+      },
+      (t) => [primaryKey({ columns: [t.namespaceId, t.version] })],
+    ),
+
+    /** Every version of every burn table, for ever. */
+    burnTables: table(
+      "burn_tables",
+      {
+        namespaceId: text("namespace_id").notNull(),
+        key: text("key").notNull(),
+        version: integer("version").notNull(),
+        currency: text("currency").notNull(),
+        effectiveFrom: epochMs("effective_from").notNull(),
+        /** The same on every version of a key; true for one key at most. */
+        isDefault: flag("is_default").notNull(),
+        /** JSON of rules, mappings, markup and price book, as published. */
+        body: text("body").notNull(),
+        createdAt: epochMs("created_at").notNull(),
+      },
+      (t) => [primaryKey({ columns: [t.namespaceId, t.key, t.version] })],
+    ),
+
+    meters: table(
+      "meters",
+      {
+        namespaceId: text("namespace_id").notNull(),
+        id: text("id").notNull(),
+        key: text("key").notNull(),
+        eventType: text("event_type").notNull(),
+        aggregation: text("aggregation").notNull(),
+        valueProperty: text("value_property"),
+        /** Dimension → JSONPath. */
+        groupBy: json("group_by").$type<Record<string, string>>().notNull(),
+        /** Events before it do not count. */
+        eventFrom: epochMs("event_from"),
+        name: text("name"),
+        description: text("description"),
+        metadata: json("metadata").$type<Record<string, string>>(),
+        createdAt: epochMs("created_at").notNull(),
+        updatedAt: epochMs("updated_at").notNull(),
+        deletedAt: epochMs("deleted_at"),
+      },
+      (t) => [
+        primaryKey({ columns: [t.namespaceId, t.id] }),
+        uniqueIndex("meters_key").on(t.namespaceId, t.key).where(sql`deleted_at is null`),
+      ],
+    ),
+
+    /** PROJECTION of the customer objects: the registry that says which exist and how far the store has followed each. */
+    objects: table(
+      "objects",
+      {
+        namespaceId: text("namespace_id").notNull(),
+        name: text("name").notNull(),
+        epoch: text("epoch").notNull(),
+        customerId: text("customer_id").notNull(),
+        customerKey: text("customer_key").notNull(),
+        firstSeenAt: epochMs("first_seen_at").notNull(),
+        lastSeq: integer("last_seq").notNull(),
+        eventCount: integer("event_count").notNull(),
+        updatedAt: epochMs("updated_at").notNull(),
+      },
+      (t) => [primaryKey({ columns: [t.namespaceId, t.name] })],
+    ),
+
+    /** PROJECTION where the first event made the customer (the object chose the id); adopted when the API names the same key. */
+    customers: table(
+      "customers",
+      {
+        namespaceId: text("namespace_id").notNull(),
+        id: text("id").notNull(),
+        key: text("key"),
+        name: text("name"),
+        /** The object that holds this customer's data. */
+        home: text("home").notNull(),
+        createdAt: epochMs("created_at").notNull(),
+        deletedAt: epochMs("deleted_at"),
+      },
+      (t) => [
+        primaryKey({ columns: [t.namespaceId, t.id] }),
+        uniqueIndex("customers_key").on(t.namespaceId, t.key).where(sql`deleted_at is null`),
+      ],
+    ),
+
+    /** PROJECTION of each customer's wallet, for lists and reports; the object answers for a single customer. */
+    wallets: table(
+      "wallets",
+      {
+        namespaceId: text("namespace_id").notNull(),
+        customerId: text("customer_id").notNull(),
+        balance: decimal("balance").notNull(),
+        held: decimal("held").notNull(),
+        currency: text("currency").notNull(),
+        status: text("status").$type<WalletStatus>().notNull(),
+        unrated: integer("unrated").notNull(),
+        epoch: text("epoch").notNull(),
+        seq: integer("seq").notNull(),
+        updatedAt: epochMs("updated_at").notNull(),
+      },
+      (t) => [primaryKey({ columns: [t.namespaceId, t.customerId] })],
+    ),
+
+    /** PROJECTION of the objects' folds: running totals per window, never deltas. Minutes for 35 days, quarter hours for ever. */
+    rollups: table(
+      "rollups",
+      {
+        namespaceId: text("namespace_id").notNull(),
+        meterKey: text("meter_key").notNull(),
+        resolution: text("resolution").$type<Resolution>().notNull(),
+        windowStart: epochMs("window_start").notNull(),
+        object: text("object").notNull(),
+        /** Canonical JSON of the group's values. */
+        groupKey: text("group_key").notNull(),
+        count: integer("count").notNull(),
+        sum: decimal("sum").notNull(),
+        min: decimal("min"),
+        max: decimal("max"),
+        latest: decimal("latest"),
+        latestAt: epochMs("latest_at"),
+        epoch: text("epoch").notNull(),
+        seq: integer("seq").notNull(),
+      },
+      (t) => [
+        // Named, because the name drizzle-kit makes up is longer than Postgres takes.
+        primaryKey({
+          name: "rollups_key",
+          columns: [t.namespaceId, t.meterKey, t.resolution, t.windowStart, t.object, t.groupKey],
+        }),
+      ],
+    ),
+
+    /** Queue messages that were given up, with the reason, until they are replayed. */
+    deadLetters: table(
+      "dead_letters",
+      {
+        /** Derived from the message, so that a redelivered message is recorded once. */
+        id: text("id").primaryKey(),
+        /** null: the message did not say. */
+        namespaceId: text("namespace_id"),
+        queue: text("queue").notNull(),
+        body: text("body").notNull(),
+        reason: text("reason").notNull(),
+        attempts: integer("attempts").notNull(),
+        createdAt: epochMs("created_at").notNull(),
+        replayedAt: epochMs("replayed_at"),
+      },
+      (t) => [index("dead_letters_namespace").on(t.namespaceId, t.id)],
+    ),
+
+    /** Answers to requests that carried an Idempotency-Key, for 24 hours. */
+    idempotency: table(
+      "idempotency",
+      {
+        namespaceId: text("namespace_id").notNull(),
+        key: text("key").notNull(),
+        route: text("route").notNull(),
+        bodyHash: text("body_hash").notNull(),
+        status: integer("status").notNull(),
+        /** Sealed by the caller: it may hold a key that is shown once. */
+        response: text("response").notNull(),
+        createdAt: epochMs("created_at").notNull(),
+        expiresAt: epochMs("expires_at").notNull(),
+      },
+      (t) => [primaryKey({ columns: [t.namespaceId, t.key] }), index("idempotency_expiry").on(t.expiresAt)],
+    ),
+  };
+}
+
+export const sqliteTables = defineTables(sqliteKit);
+export const pgTables = defineTables(pgKit);
+
+export type Tables = typeof sqliteTables;

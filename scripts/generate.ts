@@ -1,0 +1,70 @@
+/**
+ * `npm run generate`: rewrites every generated file in the repository. With `--check` it writes nothing there and fails when a
+ * file would change. Migrations are append-only: a change of schema/tables.ts adds a file, an existing one is never rewritten.
+ */
+import { execFile } from "node:child_process";
+import { cp, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const ROOT = join(import.meta.dirname, "..");
+const check = process.argv.includes("--check");
+const stale: string[] = [];
+
+await types();
+for (const dialect of ["sqlite", "pg"] as const) await migrations(dialect);
+
+if (stale.length > 0) {
+  console.error(`Not fresh: ${stale.join(", ")}. Run \`npm run generate\`.`);
+  process.exitCode = 1;
+}
+
+/** worker-configuration.d.ts, from wrangler.toml and the pinned workerd. */
+async function types(): Promise<void> {
+  const fresh = await run("wrangler", check ? ["types", "--check"] : ["types"]);
+  if (!fresh) stale.push("worker-configuration.d.ts");
+}
+
+/** schema/migrations/, from schema/tables.ts. */
+async function migrations(dialect: "sqlite" | "pg"): Promise<void> {
+  const folder = join("schema", "migrations", dialect);
+  const out = check ? join("dist", "migrations", dialect) : folder;
+  if (check) {
+    await rm(join(ROOT, out), { recursive: true, force: true });
+    await cp(join(ROOT, folder), join(ROOT, out), { recursive: true });
+  }
+  const drizzleDialect = dialect === "pg" ? "postgresql" : "sqlite";
+  const done = await run("drizzle-kit", [
+    "generate",
+    "--dialect",
+    drizzleDialect,
+    "--schema",
+    `./${folder}.cjs`,
+    "--out",
+    out,
+  ]);
+  if (!done) throw new Error(`drizzle-kit could not read ${folder}.cjs`);
+  const [before, after] = await Promise.all([readdir(join(ROOT, folder)), readdir(join(ROOT, out))]);
+  if (after.length !== before.length) stale.push(folder);
+}
+
+/** Runs a tool of node_modules/.bin. False when it ends with an error; what it said is shown then, or when not checking. */
+async function run(tool: string, args: string[]): Promise<boolean> {
+  const env = {
+    ...process.env,
+    CI: "1",
+    NO_COLOR: "1",
+    FORCE_COLOR: undefined,
+    WRANGLER_SEND_METRICS: "false",
+    WRANGLER_HIDE_BANNER: "true",
+  };
+  try {
+    const { stdout } = await promisify(execFile)(join(ROOT, "node_modules", ".bin", tool), args, { cwd: ROOT, env });
+    if (!check) console.log(stdout);
+    return true;
+  } catch (error) {
+    const { stdout = "", stderr = "" } = error as { stdout?: string; stderr?: string };
+    console.error(stdout + stderr);
+    return false;
+  }
+}

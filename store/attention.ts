@@ -1,0 +1,47 @@
+/**
+ * What somebody should look at: usage that nothing prices, and customers near what one object may hold. Read from the projections,
+ * so it is as old as they are: some seconds.
+ */
+import { and, asc, desc, eq, gt, sum } from "drizzle-orm";
+import type { Store } from "./store";
+
+/** Customers with unrated events, by id, those after `afterId`. */
+export async function listUnrated(
+  store: Store,
+  namespaceId: string,
+  { afterId, limit }: { afterId: string | null; limit: number },
+): Promise<{ customerId: string; unrated: number }[]> {
+  const { wallets } = store.tables;
+  return store.db
+    .select({ customerId: wallets.customerId, unrated: wallets.unrated })
+    .from(wallets)
+    .where(
+      and(eq(wallets.namespaceId, namespaceId), gt(wallets.unrated, 0), afterId === null ? undefined : gt(wallets.customerId, afterId)),
+    )
+    .orderBy(asc(wallets.customerId))
+    .limit(limit);
+}
+
+export async function countUnrated(store: Store, namespaceId: string): Promise<number> {
+  const { wallets } = store.tables;
+  const [row] = await store.db
+    .select({ unrated: sum(wallets.unrated).mapWith(Number) })
+    .from(wallets)
+    .where(eq(wallets.namespaceId, namespaceId));
+  return row?.unrated ?? 0;
+}
+
+/** Customers whose objects hold more than `eventsMin` events, the fullest first. */
+export async function listFullest(
+  store: Store,
+  namespaceId: string,
+  { eventsMin, limit }: { eventsMin: number; limit: number },
+): Promise<{ customerKey: string; events: number }[]> {
+  const { objects } = store.tables;
+  return store.db
+    .select({ customerKey: objects.customerKey, events: objects.eventCount })
+    .from(objects)
+    .where(and(eq(objects.namespaceId, namespaceId), gt(objects.eventCount, eventsMin)))
+    .orderBy(desc(objects.eventCount))
+    .limit(limit);
+}

@@ -1,0 +1,59 @@
+/** One-line builders of the suite's data. Everything has a default; a test names what it is about. */
+import { ulid } from "ulid";
+import type { RatingMessage, Rollup } from "../../schema/messages";
+import type { NewApiKey } from "../api-keys";
+import type { BurnTableRow } from "../burn-tables";
+import type { MeterRow } from "../meters";
+import { createNamespace, type NewNamespace } from "../namespaces";
+import type { Page, PageRequest } from "../page";
+import type { Store } from "../store";
+
+export const NOW = Date.UTC(2026, 10, 21, 9, 30);
+export const MINUTE_MS = 60_000;
+export const HOUR_MS = 60 * MINUTE_MS;
+export const DAY_MS = 24 * HOUR_MS;
+
+export const namespaceRow = (of: Partial<NewNamespace> = {}): NewNamespace => ({
+  id: ulid(), key: `ns-${ulid().toLowerCase()}`, kind: "live", createdAt: NOW, ...of,
+});
+
+/** Opens a namespace and answers its id. */
+export async function newNamespace(store: Store, of: Partial<NewNamespace> = {}): Promise<string> {
+  const row = namespaceRow(of);
+  await createNamespace(store, row);
+  return row.id;
+}
+
+export const apiKey = (of: Partial<NewApiKey> = {}): NewApiKey => ({
+  id: ulid(), name: "server", prefix: "tg_live_4f", hash: `sha256 of ${ulid()}`, scopes: ["ingest", "read"], createdAt: NOW, expiresAt: null, ...of,
+});
+
+export const meter = (of: Partial<MeterRow> = {}): Omit<MeterRow, "deletedAt"> => ({
+  id: ulid(), key: "tokens", eventType: "gpt-4", aggregation: "SUM", valueProperty: "$.usage.inputTokens", groupBy: { model: "$.model" },
+  eventFrom: null, name: null, description: null, metadata: null, createdAt: NOW, updatedAt: NOW, ...of,
+});
+
+export const burnTable = (of: Partial<BurnTableRow> = {}): BurnTableRow => ({
+  key: "standard", version: 1, currency: "CREDITS", effectiveFrom: NOW, isDefault: false, body: '{"rules":[]}', createdAt: NOW, ...of,
+});
+
+export const rollup = (of: Partial<Rollup> = {}): Rollup => ({
+  meter: "tokens", resolution: "minute", windowStart: NOW, group: "[]", count: 1, sum: "1", min: "1", max: "1", latest: "1", latestAt: NOW, ...of,
+});
+
+export const rating = (of: Partial<RatingMessage> & { namespaceId: string }): RatingMessage => ({
+  v: 1, object: `${of.namespaceId}/YWNtZQ`, epoch: "01J00000000000000000000000", seq: 1, sentAt: NOW, rollups: [], eventCount: 1,
+  customer: { id: "01JCUST0000000000000000000", key: "acme", name: null, home: `${of.namespaceId}/YWNtZQ`, createdAt: NOW }, ...of,
+});
+
+/** Every item of a list, read `limit` at a time. */
+export async function everyPage<T>(read: (request: PageRequest) => Promise<Page<T>>, limit: number): Promise<T[]> {
+  const items: T[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: Page<T> = await read({ cursor, limit });
+    items.push(...page.items);
+    cursor = page.nextCursor;
+  } while (cursor !== null);
+  return items;
+}

@@ -1,0 +1,149 @@
+/**
+ * The router: mounts every route of the contract with its handler, and does for all of them what none should do alone:
+ * admit the caller, check parameters and body against the contract, keep `Idempotency-Key`'s promise, and turn whatever is thrown
+ * into a problem. A handler gets parsed input and answers a status with a body of the contract's shape, or a Response.
+ */
+import { Hono } from "hono";
+import type { z } from "zod";
+import type { Resource, Route } from "../../schema/contract/route";
+import { causeOf, type Context, type Lifetime } from "../context";
+import { admit, type Principal } from "./auth";
+import { claim, fingerprintOf, idempotencyKeyOf } from "./idempotency";
+import { notFound, Problem, problemResponse } from "./problem";
+import { BODY_BYTES_MAX, mediaType, parseJson, parseShape, readText } from "./read-body";
+
+type Part<R extends Route, P extends "params" | "query"> = R[P] extends z.ZodType ? z.output<R[P]> : undefined;
+type BodyOf<R extends Route> = R extends { body: { schema: infer S extends z.ZodType } } ? z.output<S> : undefined;
+type PrincipalOf<R extends Route> = R["access"] extends "public" | "operator" ? null : Principal;
+
+export interface Ask<R extends Route = Route> {
+  context: Context;
+  principal: PrincipalOf<R>;
+  params: Part<R, "params">;
+  query: Part<R, "query">;
+  body: BodyOf<R>;
+  request: Request;
+  /** Of a POST, checked; null: the caller sent none. */
+  idempotencyKey: string | null;
+  /** Hash of method, path and body: what a repeated Idempotency-Key must agree with. Null without the key. */
+  fingerprint: string | null;
+}
+
+type Replies<R extends Route> = {
+  [S in keyof R["replies"] & number]: R["replies"][S] extends { schema: infer Z extends z.ZodType }
+    ? { status: S; body: z.input<Z> }
+    : { status: S };
+}[keyof R["replies"] & number];
+
+export type Handler<R extends Route> = (ask: Ask<R>) => Response | Replies<R> | Promise<Response | Replies<R>>;
+
+/** A handler that reads the body itself: the hot roads, and those whose body is no JSON. `ask.body` is undefined. */
+export interface RawHandler<R extends Route> {
+  raw: Handler<R>;
+}
+
+/** One handler per route: a route of the contract without one does not compile. */
+export type Handlers<R extends Resource> = { [K in keyof R]: Handler<R[K]> | RawHandler<R[K]> };
+
+/** Handlers of one resource, typed by its contract and then forgotten: the router needs no types. */
+export interface Mounted {
+  route: Route;
+  handle: (ask: Ask) => Response | { status: number; body?: unknown } | Promise<Response | { status: number; body?: unknown }>;
+  raw: boolean;
+  /** Where it says no, the route does not exist. */
+  available?: (context: Context) => boolean;
+}
+
+export function implement<const R extends Resource>(resource: R, handlers: Handlers<R>): Mounted[] {
+  return Object.entries(resource).map(([operation, route]) => {
+    const handler = handlers[operation] as unknown as Mounted["handle"] | { raw: Mounted["handle"] };
+    return typeof handler === "function" ? { route, handle: handler, raw: false } : { route, handle: handler.raw, raw: true };
+  });
+}
+
+interface HonoEnv {
+  Bindings: Env;
+}
+
+export function createApp(routes: readonly Mounted[], compose: (env: Env, lifetime: Lifetime) => Context) {
+  const app = new Hono<HonoEnv>();
+  for (const mounted of routes) {
+    const path = mounted.route.path.replaceAll(/\{(\w+)\}/g, ":$1");
+    app.on(mounted.route.method, path, async (c) => {
+      const context = compose(c.env, c.executionCtx);
+      try {
+        return await serve(mounted, context, c.req.raw, mounted.route.params ? c.req.param() : undefined);
+      } catch (error) {
+        return refusalOf(error, context, c.req.raw);
+      } finally {
+        context.close();
+      }
+    });
+  }
+  app.notFound((c) => {
+    const allowed = routes.filter(({ route }) => pattern(route.path).test(c.req.path)).map(({ route }) => route.method);
+    const problem =
+      allowed.length === 0
+        ? notFound(`${c.req.method} ${c.req.path}`)
+        : new Problem(405, `${c.req.path} knows ${allowed.join(", ")}`, { headers: { allow: allowed.join(", ") } });
+    return problemResponse(problem, requestIdOf(c.req.raw));
+  });
+  return app;
+}
+
+const pattern = (path: string): RegExp => new RegExp(`^${path.replaceAll(/\{\w+\}/g, "[^/]+")}$`);
+
+async function serve({ route, handle, raw, available }: Mounted, context: Context, request: Request, params?: unknown): Promise<Response> {
+  if (available && !available(context)) throw notFound(`${request.method} ${route.path}`);
+  const admitted = admit(route.access, request, context);
+  const principal = admitted instanceof Promise ? await admitted : admitted;
+  const key = route.method === "POST" ? idempotencyKeyOf(request) : null;
+  const ask: Ask = {
+    context,
+    principal: principal as Principal,
+    params: route.params && parseShape(route.params, params),
+    query: route.query && parseShape(route.query, queryOf(request.url)),
+    body: undefined,
+    request,
+    idempotencyKey: key,
+    fingerprint: null,
+  } as Ask;
+  if (!raw) {
+    const text = route.body || key !== null ? await readText(request, BODY_BYTES_MAX) : "";
+    if (key !== null) ask.fingerprint = fingerprintOf(context, request, text);
+    if (route.body) {
+      const contentTypes = route.body.contentTypes ?? JSON_ONLY;
+      if (!contentTypes.includes(mediaType(request))) throw new Problem(415, `Content-Type must be ${contentTypes.join(" or ")}`);
+      ask.body = parseShape(route.body.schema, parseJson(text)) as never;
+    }
+    if (route.idempotency === "claim") await claim(ask, route);
+  }
+  const reply = await handle(ask);
+  if (reply instanceof Response) return reply;
+  if (reply.body === undefined) return new Response(null, { status: reply.status });
+  return new Response(JSON.stringify(reply.body), { status: reply.status, headers: JSON_HEADERS });
+}
+
+const JSON_ONLY = ["application/json"];
+export const JSON_HEADERS = { "content-type": "application/json" } as const;
+
+/** Repeated parameters as arrays; none of ours may be, so the contract refuses them. */
+function queryOf(url: string): Record<string, string | string[]> {
+  const query: Record<string, string | string[]> = {};
+  const { searchParams } = new URL(url);
+  for (const key of new Set(searchParams.keys())) {
+    const values = searchParams.getAll(key);
+    query[key] = values.length === 1 ? values[0]! : values;
+  }
+  return query;
+}
+
+function refusalOf(error: unknown, context: Context, request: Request): Response {
+  const requestId = requestIdOf(request);
+  if (error instanceof Problem) return problemResponse(error, requestId);
+  context.report("request failed", { requestId, method: request.method, path: new URL(request.url).pathname, cause: causeOf(error) });
+  return problemResponse(new Problem(500, "something went wrong here, not in your request; it is logged under the id in `instance`"), requestId);
+}
+
+/** Cloudflare's own id where there is one, so that their logs and ours agree. */
+const requestIdOf = (request: Request): string => request.headers.get("cf-ray") ?? crypto.randomUUID();

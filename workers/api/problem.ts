@@ -1,0 +1,121 @@
+/**
+ * Refusals as RFC 9457 problems. A `Problem` is thrown by whoever notices, and app.ts turns it into the response.
+ * Everything else that is thrown becomes a 500 with a fixed text and the request's id; its cause goes to the log only.
+ */
+import type { Refusal } from "../../durable-objects/rpc";
+import { PROBLEM_BASE, type ProblemCode } from "../../schema/contract/problem";
+
+const TITLES: Record<number, string> = {
+  400: "Bad Request",
+  401: "Unauthorized",
+  402: "Payment Required",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  409: "Conflict",
+  413: "Content Too Large",
+  415: "Unsupported Media Type",
+  422: "Unprocessable Content",
+  500: "Internal Server Error",
+  503: "Service Unavailable",
+};
+
+/** Where a body or parameter is wrong, and what would be right. */
+export interface ValidationError {
+  field: string;
+  message: string;
+  index?: number;
+}
+
+export interface ProblemOptions {
+  /** Set wherever a program must tell this case from another of the same status. */
+  code?: ProblemCode;
+  /** The evidence, for programs. */
+  evidence?: Record<string, unknown>;
+  headers?: Record<string, string>;
+}
+
+export class Problem extends Error {
+  readonly code: ProblemCode | undefined;
+  readonly evidence: Record<string, unknown> | undefined;
+  readonly headers: Record<string, string>;
+
+  constructor(
+    readonly status: number,
+    detail: string,
+    { code, evidence, headers = {} }: ProblemOptions = {},
+  ) {
+    super(detail);
+    this.code = code;
+    this.evidence = evidence;
+    this.headers = headers;
+  }
+}
+
+export function problemResponse(problem: Problem, requestId: string): Response {
+  const { status, code, evidence, headers, message: detail } = problem;
+  const body = {
+    // First, so that evidence can never rewrite what the problem says.
+    ...evidence,
+    type: code === undefined ? "about:blank" : PROBLEM_BASE + code,
+    title: TITLES[status] ?? "Error",
+    status,
+    detail,
+    instance: `urn:request:${requestId}`,
+    ...(evidence && { extensions: evidence }),
+  };
+  return new Response(JSON.stringify(body), { status, headers: { ...headers, "content-type": "application/problem+json" } });
+}
+
+export function invalid(errors: ValidationError[]): Problem {
+  const first = errors[0];
+  const where = first === undefined ? "" : `${first.index === undefined ? "" : `event ${first.index}: `}${first.field === "" ? "" : `${first.field} `}`;
+  const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
+  return new Problem(400, `${where}${first?.message ?? "the request is not valid"}${more}`, { evidence: { validationErrors: errors } });
+}
+
+export const notFound = (what: string, code?: ProblemCode): Problem => new Problem(404, `${what} does not exist`, { ...(code && { code }) });
+
+const RETRY_AFTER_SECONDS = 2;
+
+/** Nothing is lost and nothing is half done that a repetition would do twice. */
+export const tryAgain = (detail: string, evidence?: Record<string, unknown>): Problem =>
+  new Problem(503, detail, { code: "try-again", headers: { "retry-after": String(RETRY_AFTER_SECONDS) }, ...(evidence && { evidence }) });
+
+/** What a customer's object refused. Exhaustive on purpose: a new refusal must be given its status here. */
+export function refusalProblem(refusal: Refusal): Problem {
+  switch (refusal.reason) {
+    case "unknown_customer":
+      return new Problem(404, "no customer has this id", { code: "unknown-customer" });
+    case "insufficient_credits": {
+      const { available, required, currency } = refusal;
+      return new Problem(402, `${required} ${currency} are required and ${available} are available`, {
+        code: "insufficient-credits",
+        evidence: { available, required, currency },
+      });
+    }
+    case "unpriced_usage":
+      return new Problem(422, `unpriced usage: ${refusal.detail}`, { code: "unpriced-usage" });
+    case "wallet_frozen":
+      return new Problem(403, "the wallet is frozen", { code: "wallet-frozen" });
+    case "currency_mismatch": {
+      const { wallet, table } = refusal;
+      return new Problem(422, `the wallet holds ${wallet} and the burn table charges ${table}`, {
+        code: "currency-mismatch",
+        evidence: { wallet, table },
+      });
+    }
+    case "idempotency_conflict":
+      return new Problem(409, refusal.detail, { code: "idempotency-conflict" });
+    case "unknown_grant":
+      return new Problem(404, refusal.detail, { code: "unknown-grant" });
+    case "grant_closed":
+      return new Problem(409, refusal.detail, { code: "grant-closed" });
+    case "unknown_burn_table":
+      return new Problem(422, refusal.detail, { code: "unknown-burn-table" });
+    case "invalid":
+      return new Problem(400, refusal.detail);
+    case "at_bound":
+      return new Problem(422, refusal.detail, { code: "at-bound" });
+  }
+}

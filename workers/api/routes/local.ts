@@ -1,0 +1,77 @@
+/**
+ * What the local launcher asks for before it says "ready": a live namespace `default`, a key for it that the launcher names, and
+ * OpenMeter's quickstart meters. Not part of the contract. Without the binding that only the launcher sets, it does not exist; and
+ * no key is spelled out anywhere in the Worker.
+ */
+import { z } from "zod";
+import type { Meter } from "../../../core/meter";
+import { SCOPES } from "../../../schema/contract/route";
+import { insertMeter } from "../../../store/meters";
+import { findNamespace } from "../../../store/namespaces";
+import { seedNamespace } from "../../../store/seed";
+import { publish } from "../../config";
+import type { Context } from "../../context";
+import type { Mounted } from "../app";
+import { newApiKey } from "../new-key";
+import { notFound } from "../problem";
+
+const NAMESPACE = "default";
+
+const request = { method: "$.method", route: "$.route" };
+
+/** As OpenMeter's quickstart has them. */
+const METERS: Pick<Meter, "key" | "eventType" | "aggregation" | "valueProperty" | "groupBy">[] = [
+  { key: "api_requests_total", eventType: "request", aggregation: "COUNT", valueProperty: null, groupBy: request },
+  { key: "api_requests_duration", eventType: "request", aggregation: "SUM", valueProperty: "$.duration_ms", groupBy: request },
+  { key: "tokens_total", eventType: "prompt", aggregation: "SUM", valueProperty: "$.tokens", groupBy: { model: "$.model", type: "$.type" } },
+];
+
+const body = z.strictObject({ apiKey: z.string().regex(/^tg_[A-Za-z0-9_-]{1,128}$/) });
+
+export const localRoutes: Mounted[] = [
+  {
+    route: {
+      method: "POST",
+      path: "/__local/seed",
+      access: "public",
+      summary: "Make what a local server starts with",
+      body: { schema: body },
+      idempotency: "nothing",
+      replies: { 204: { description: "It is there." } },
+    },
+    available: ({ env }) => env.TOLLGATE_LOCAL === "1",
+    raw: false,
+    async handle(ask) {
+      await seed(ask.context, (ask.body as unknown as z.output<typeof body>).apiKey);
+      return { status: 204 };
+    },
+  },
+];
+
+/** A second time it changes nothing: data outlives a restart. */
+async function seed(context: Context, apiKey: string): Promise<void> {
+  const { store } = context;
+  const existing = await findNamespace(store, NAMESPACE);
+  const namespace = existing ?? { id: context.newId(), key: NAMESPACE, kind: "live" as const, createdAt: context.now() };
+  const { id, key, kind, createdAt } = namespace;
+  const { row } = newApiKey(context, { name: "local", scopes: SCOPES, expiresAt: null }, apiKey);
+  await seedNamespace(store, { id, key, kind, createdAt }, [row]);
+  if (existing !== null && existing.configVersion > 0) return;
+  const made = await findNamespace(store, NAMESPACE);
+  if (made === null) throw notFound("the namespace that was just made");
+  const now = context.now();
+  const meters = METERS.map((meter): Meter => ({ ...meter, id: context.newId(), eventFrom: null, createdAt: now }));
+  await publish(
+    context,
+    made.id,
+    (current) => ({
+      snapshot: { burnTables: current.burnTables, defaultTable: current.defaultTable, meters },
+      statements: meters.map((meter) =>
+        insertMeter(store, made.id, { ...meter, name: meter.key, description: null, metadata: null, updatedAt: now }),
+      ),
+      answer: null,
+    }),
+    // The meters exist: another start was faster.
+    () => "stop",
+  );
+}

@@ -1,0 +1,42 @@
+/** What waits and what is near a bound, as the shared store knows it. */
+import { status } from "../../../schema/contract/status";
+import { countUnrated, listFullest } from "../../../store/attention";
+import { currentConfig } from "../../../store/config";
+import { countUnreplayed } from "../../../store/dead-letters";
+import { countObjects } from "../../../store/objects";
+import { canSpill } from "../../queue/spill";
+import { implement } from "../app";
+
+/** docs/limits.md: what one customer's object may hold, bounded by its memory for dedup keys. */
+const EVENTS_PER_CUSTOMER_MAX = 20_000_000;
+const NEAR_BOUND = 0.8;
+const NEAR_BOUND_SHOWN_MAX = 100;
+
+export const statusRoutes = implement<typeof status>(status, {
+  async get({ context, principal }) {
+    const { store } = context;
+    const { namespaceId, configVersion } = principal;
+    const eventsMin = NEAR_BOUND * EVENTS_PER_CUSTOMER_MAX;
+    const [config, totals, unrated, deadLetters, fullest] = await Promise.all([
+      currentConfig(store, namespaceId),
+      countObjects(store, namespaceId),
+      countUnrated(store, namespaceId),
+      countUnreplayed(store, namespaceId),
+      listFullest(store, namespaceId, { eventsMin, limit: NEAR_BOUND_SHOWN_MAX }),
+    ]);
+    const newest = config?.version ?? 0;
+    return {
+      status: 200,
+      body: {
+        configVersion: newest,
+        staleConfiguration: configVersion < newest,
+        customers: totals.objects,
+        events: totals.events,
+        unrated,
+        deadLetters,
+        spill: canSpill(context) ? "on" : "off",
+        nearBound: fullest.map(({ customerKey, events }) => ({ customer: customerKey, events, eventsMax: EVENTS_PER_CUSTOMER_MAX })),
+      },
+    };
+  },
+});

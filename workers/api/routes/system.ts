@@ -1,0 +1,44 @@
+/** What anybody may read: health, the contract, and the page to browse it. Everything the page needs is here, for offline use. */
+import css from "../../../dist/docs/swagger-ui.css.gz.bin";
+import script from "../../../dist/docs/swagger-ui-bundle.js.gz.bin";
+import { contract } from "../../../schema/contract";
+import { system } from "../../../schema/contract/system";
+import { implement } from "../app";
+import { openApi } from "../openapi";
+import { notFound } from "../problem";
+
+const FILES: Record<string, { gzipped: ArrayBuffer; type: string }> = {
+  "swagger-ui.css": { gzipped: css, type: "text/css" },
+  "swagger-ui-bundle.js": { gzipped: script, type: "text/javascript" },
+};
+
+const PAGE = `<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>Tollgate API</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/docs/swagger-ui.css"></head>
+<body><div id="ui"></div><script src="/docs/swagger-ui-bundle.js"></script>
+<script>SwaggerUIBundle({ url: "/openapi.json", dom_id: "#ui", deepLinking: true, persistAuthorization: false })</script></body>
+</html>
+`;
+
+/** Files change with a deployment only, and their names do not. */
+const CACHED = "public, max-age=3600";
+
+const document = openApi(contract);
+
+export const systemRoutes = implement<typeof system>(system, {
+  health: () => ({ status: 200, body: { status: "ok" } }),
+
+  openapi: () => new Response(document(), { headers: { "content-type": "application/json", "access-control-allow-origin": "*" } }),
+
+  docs: () => new Response(PAGE, { headers: { "content-type": "text/html; charset=utf-8" } }),
+
+  docsFile({ params, request }) {
+    const file = Object.hasOwn(FILES, params.file) ? FILES[params.file] : undefined;
+    if (file === undefined) throw notFound("this file");
+    const headers = { "content-type": file.type, "cache-control": CACHED, vary: "accept-encoding" };
+    if (/\bgzip\b/.test(request.headers.get("accept-encoding") ?? "")) {
+      return new Response(file.gzipped, { headers: { ...headers, "content-encoding": "gzip" }, encodeBody: "manual" });
+    }
+    return new Response(new Response(file.gzipped).body!.pipeThrough(new DecompressionStream("gzip")), { headers });
+  },
+});
