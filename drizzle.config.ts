@@ -4,5 +4,6 @@ import { defineConfig } from "drizzle-kit";
 export default defineConfig({
   dialect: "sqlite",
   schema: "./schema/migrations/sqlite.cjs",
-  out: "./schema/migrations/sqlite",
+  // scripts/generate.ts --check writes to a copy.
+  out: process.env.MIGRATIONS_OUT ?? "./schema/migrations/sqlite",
 });

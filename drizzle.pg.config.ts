@@ -4,5 +4,6 @@ import { defineConfig } from "drizzle-kit";
 export default defineConfig({
   dialect: "postgresql",
   schema: "./schema/migrations/pg.cjs",
-  out: "./schema/migrations/pg",
+  // scripts/generate.ts --check writes to a copy.
+  out: process.env.MIGRATIONS_OUT ?? "./schema/migrations/pg",
 });

@@ -8,6 +8,8 @@ export const BURN_TABLE = {
   key: "bench",
   currency: "CREDITS",
   default: true,
+  // Prices are those of the event's time, and batched events carry times before the run.
+  effectiveFrom: "1970-01-01T00:00:00Z",
   rules: [
     { dimension: "inputTokens", rate: "2.50", per: 1_000_000 },
     { dimension: "outputTokens", rate: "10.00", per: 1_000_000 },

@@ -32,6 +32,7 @@ const ratingOf = (...tables: BurnTable[]): Rating => ({
   defaultTable: tables[0]?.key ?? null,
   priceBook: { name: "genai-prices", version: "test", unitPrices: () => null },
 });
+const unpriced = ratingOf(table({ rules: [] }));
 const rating = ratingOf(table(), table({ key: "usd", currency: "USD" }));
 
 const event = (id: string, usage: Record<string, Json> | null, over: Partial<UsageEvent> = {}): UsageEvent => ({
@@ -127,10 +128,15 @@ describe("facts", () => {
     expect(w.account.unrated.count).toBe(0);
   });
 
+  it("of a customer without a burn table are metered only", () => {
+    const w = world();
+    w.record([event("1", { tokens: 1000 })], 0, ratingOf());
+    expect(w.account.unrated.count).toBe(0);
+  });
+
   it("that nothing prices are kept as unrated and priced later at their own time", () => {
     const w = world();
-    const none = ratingOf();
-    w.record([event("1", { tokens: 1000 }), event("2", { tokens: 500 })], 5_000, none);
+    w.record([event("1", { tokens: 1000 }), event("2", { tokens: 500 })], 5_000, unpriced);
     expect(w.account.unrated.count).toBe(2);
     expect(balance(w.account)).toBe("0");
     w.rateLater(ratingOf(table(), table({ version: 2, effectiveFrom: 2_000, rules: [] })), 9_000);
@@ -237,7 +243,7 @@ describe("any sequence of commands", () => {
           if (c.kind === "time") w.settle((now += c.by));
           else if (c.kind === "grant") w.grant(String(c.amount), { effectiveAt: now + c.wait, expiresAt: c.lives && now + c.wait + c.lives }, now);
           else if (c.kind === "record") w.record(c.tokens.map((tokens, i) => event(`${id}.${i}`, tokens === null ? null : { tokens })), now);
-          else if (c.kind === "unpriced") w.record([event(id, { tokens: 7 })], now, ratingOf());
+          else if (c.kind === "unpriced") w.record([event(id, { tokens: 7 })], now, unpriced);
           else if (c.kind === "rate") w.rateLater(rating, now);
           else if (c.kind === "overdraft") w.patch({ overdraftLimit: decimal(String(c.limit)) });
           else if (c.kind === "void") w.voidGrant(`g${c.which}`, now);

@@ -114,8 +114,10 @@ export function rateFor(account: Account, usage: Usage, time: number, rating: Ra
 
 /** Records one event as a fact: debited in full if a burn table maps it, unrated if nothing prices it, metered in any case. */
 export function recordEvent(account: Account, entry: LogEntry, event: UsageEvent, rating: Rating): void {
-  const usage = eventUsage(event, tableOf(account, rating));
+  const table = tableOf(account, rating);
   const index = entry.events.push(event) - 1;
+  // Without any burn table a customer is metered only: nothing of it waits for a price.
+  const usage = table.length === 0 ? null : eventUsage(event, table);
   if (usage === null) return;
   const rated = rateFor(account, usage, event.time, rating);
   if (rated.ok) take(account, entry, event, index, usage.feature, rated.value);

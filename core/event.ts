@@ -2,8 +2,8 @@
  * A usage event: a CloudEvent 1.0 as Tollgate keeps it. `(source, id)` identifies it within one customer, for ever.
  * Known here: the stored shape, and how a number inside `data` becomes an exact decimal. Not known: HTTP, storage, prices.
  */
-import { parseDecimal, type Decimal, type DecimalRefusal } from "./decimal";
-import { refuse, type Result } from "./result";
+import { ONE, parseDecimal, type Decimal, type DecimalRefusal } from "./decimal";
+import { ok, refuse, type Result } from "./result";
 
 /** Numbers are exact: those that a double cannot carry are `JSON.rawJSON` values (see schema/exact-json.ts). */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -29,9 +29,8 @@ export const eventKey = (source: string, id: string): string => `${source}\u0000
 
 /** The exact decimal in a JSON value: a number by its source text, or a numeric string. */
 export function decimalOf(value: unknown): Result<Decimal, DecimalRefusal> {
-  if (typeof value === "number") return parseDecimal(String(value));
+  if (typeof value === "number") return Number.isSafeInteger(value) ? ok(BigInt(value) * ONE) : parseDecimal(String(value));
   if (typeof value === "string") return parseDecimal(value);
-  const raw = (value as { rawJSON?: unknown } | null | undefined)?.rawJSON;
-  if (typeof raw === "string") return parseDecimal(raw);
+  if (JSON.isRawJSON(value)) return parseDecimal(value.rawJSON);
   return refuse({ reason: "not_a_number", text: typeof value });
 }

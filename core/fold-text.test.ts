@@ -57,7 +57,7 @@ describe("the text of a chunk", () => {
   });
 
   it("has parts that stay below 2 MB with everything of a part in three-byte characters, and reads back whole", () => {
-    const groups = Array.from({ length: 500 }, (_, i) => `${i}${"語".repeat(200)}`);
+    const groups = Array.from({ length: 2_000 }, (_, i) => `${i}${"語".repeat(200)}`);
     const wide = chunkOf({}, groups.flatMap((group) => [0, 20, 40].map((minute): [string, number, number] => [group, minute, 1 / 3])));
     const deep = chunkOf({ aggregation: "UNIQUE_COUNT" }, Array.from({ length: 6_000 }, (_, i) => ["one", i % 2, `${i}${"\u0001".repeat(150)}`]));
     for (const chunk of [wide, deep]) {

@@ -53,7 +53,7 @@ describe("rollups", () => {
           if (sendNow) send();
         }
         send();
-        const sumOf = (resolution: string) => [...store.values()].filter((row) => row.resolution === resolution).reduce((sum, row) => sum + quantity(row.sum!), 0n);
+        const sumOf = (resolution: string) => [...store.values()].filter((row) => row.resolution === resolution).reduce((sum, row) => sum + quantity(row.sum), 0n);
         const total = [...folds.groups.values()].flatMap(({ byKey }) => [...byKey.values()])[0]!.total!;
         const expected = [...meters.meters.values()][0]!.fold.value(total);
         expect([sumOf("minute"), sumOf("quarter")]).toEqual([expected, expected]);
@@ -72,13 +72,13 @@ describe("rollups", () => {
       return [aggregation, minute!.count, minute!.sum, minute!.min, minute!.max, minute!.latest, minute!.latestAt];
     });
     expect(columns).toEqual([
-      ["COUNT", 2, null, null, null, null, null],
+      ["COUNT", 2, "0", null, null, null, null],
       ["SUM", 2, "5", null, null, null, null],
       ["AVG", 2, "5", null, null, null, null],
-      ["MIN", 2, null, "2", null, null, null],
-      ["MAX", 2, null, null, "3", null, null],
-      ["UNIQUE_COUNT", 2, null, null, null, null, null],
-      ["LATEST", 2, null, null, null, "2", HOUR * HOUR_MS + 7 * MINUTE_MS],
+      ["MIN", 2, "0", "2", null, null, null],
+      ["MAX", 2, "0", null, "3", null, null],
+      ["UNIQUE_COUNT", 2, "0", null, null, null, null],
+      ["LATEST", 2, "0", null, null, "2", HOUR * HOUR_MS + 7 * MINUTE_MS],
     ]);
   });
 });

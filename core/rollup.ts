@@ -9,7 +9,7 @@ export type Resolution = "minute" | "quarter";
 
 const QUARTER_MINUTES = 15;
 
-/** One window of one group of one meter, as of now. Quantities are decimal text; what the aggregation does not keep is null. */
+/** One window of one group of one meter, as of now. Quantities are decimal text (core/quantity.ts). */
 export interface RollupRow {
   /** The meter's fold key (core/meter.ts): its id and its definition. */
   meter: string;
@@ -20,7 +20,8 @@ export interface RollupRow {
   group: string;
   /** Events that contributed a value. */
   count: number;
-  sum: string | null;
+  /** "0", and the others null, where the aggregation does not keep it. */
+  sum: string;
   min: string | null;
   max: string | null;
   latest: string | null;
@@ -61,7 +62,7 @@ export function windowCell({ meter: { fold } }: FoldChunk, { minutes, cells }: F
 
 function rollupRow(chunk: FoldChunk, row: FoldRow, resolution: Resolution, minute: number, cell: Cell): RollupRow {
   const { foldKey, fold } = chunk.meter;
-  const none = { sum: null, min: null, max: null, latest: null, latestAt: null };
+  const none = { sum: "0", min: null, max: null, latest: null, latestAt: null };
   const windowStart = chunk.hour * HOUR_MS + minute * MINUTE_MS;
   return { meter: foldKey, resolution, windowStart, group: row.group.key, count: cell.count, ...none, ...fold.rollup(cell) };
 }

@@ -105,6 +105,11 @@ export class FoldStore implements Folds {
     return this.unsaved.size > UNSAVED_CHUNKS_MAX;
   }
 
+  /** Is there anything that `takeUnsent` would take? */
+  get hasUnsent(): boolean {
+    return this.unsentChunks.size > 0;
+  }
+
   /** Writes the chunks and groups that changed. Within the caller's transaction; if that fails, the caller must `forget`. */
   saveDirty(): void {
     for (const chunk of this.unsaved) this.saveChunk(chunk);
@@ -278,7 +283,6 @@ export class FoldStore implements Folds {
     for (const chunk of this.chunks.values()) cells += weightOf(chunk);
     for (const [name, chunk] of this.chunks) {
       if (cells <= CLEAN_CELLS_MAX) return;
-      if (chunk.unsaved) continue;
       cells -= weightOf(chunk);
       this.chunks.delete(name);
       if (chunk.unsent.length > 0) this.unsentWhole.add(name);

@@ -40,28 +40,50 @@ const IN_PARTS = 2;
 /** Many entries, deflated together: `[[seq − first seq, journal, events, bytes of JSON], …]`, a newline, and the JSON of each. */
 const BUNDLE = 3;
 
-/** Text up to here is stored as it is: it fits a database page, and deflating costs 18 µs whatever the size. */
-const PLAIN_CHARS_MAX = 4_096;
-/** A larger deflated entry is cut. A value or row may have 2 MB. */
-export const PART_BYTES_MAX = 1_750_000;
 /** Larger entries are refused. A call's body has at most 10 MB, and the platform carries none past 32 MB. */
 export const ENTRY_CHARS_MAX = 32_000_000;
-/** JSON bundled into one block. Reading an entry inflates its block (65 µs); doubling this saves 3 % of the space. */
-const BUNDLE_CHARS = 65_536;
+
+/** Sizes that are chosen, not written: rows of any size are read. Tests choose small ones. */
+export interface LogLimits {
+  /** Text up to here is stored as it is: it fits a database page, and deflating costs 18 µs however short it is. */
+  plainCharsMax: number;
+  /** An entry that deflates to more is cut, and a page with its directory ends here: a row may have 2 MB. */
+  rowBytesMax: number;
+  /** Plain entries that are bundled into one block: reading one inflates them all (65 µs); doubling it saves 3 % of the space. */
+  bundleChars: number;
+  /** So many entry rows gather before they become a page: few rows to replay and to count, enough text to deflate well. */
+  entryRows: number;
+  /** So many pages of one level become one of the next: each level rewrites every byte once. */
+  levelPages: number;
+  /** Entry rows that one step merges at most, when they have piled up: about 10 ms of deflating. */
+  stepRows: number;
+  stepPlainBytes: number;
+}
+
+export const LOG_LIMITS: LogLimits = {
+  plainCharsMax: 4_096,
+  rowBytesMax: 1_750_000,
+  bundleChars: 65_536,
+  entryRows: 64,
+  levelPages: 16,
+  stepRows: 1_024,
+  stepPlainBytes: 1_000_000,
+};
 
 /** Measured on calls of 100 events: 1 takes 210 µs and leaves 9.2 KB, 6 takes 395 µs and leaves 8.9 KB. */
 const ENTRY_LEVEL = { level: 1 } as const;
-/** Measured on 64 single entries: 3 takes 3.5 µs an entry and leaves 123 bytes, 6 takes 7 and leaves 116. Done once, off the call. */
+/** Measured on 64 single entries: 3 takes 3.5 µs an entry and leaves 123 bytes, 6 takes 7 µs and leaves 116. Done once, off the call, and kept for years. */
 const BUNDLE_LEVEL = { level: 6 } as const;
 
 /** The body of an entry's row, and, when that is too small for it, what goes into rows of `log_part`. */
-export function encodeBody(json: string): { body: string | Uint8Array; parts: Uint8Array[] } {
-  if (json.length <= PLAIN_CHARS_MAX) return { body: json, parts: [] };
+export function encodeBody(json: string, limits: LogLimits): { body: string | Uint8Array; parts: Uint8Array[] } {
+  if (json.length <= limits.plainCharsMax) return { body: json, parts: [] };
   assert(json.length <= ENTRY_CHARS_MAX, `a log entry has at most ${ENTRY_CHARS_MAX} characters`);
   const deflated = deflateRawSync(json, ENTRY_LEVEL);
-  if (deflated.length <= PART_BYTES_MAX) return { body: formatted(DEFLATED, deflated), parts: [] };
-  const parts = Array.from({ length: Math.ceil(deflated.length / PART_BYTES_MAX) }, (_, part) =>
-    deflated.subarray(part * PART_BYTES_MAX, (part + 1) * PART_BYTES_MAX),
+  const { rowBytesMax } = limits;
+  if (deflated.length < rowBytesMax) return { body: formatted(DEFLATED, deflated), parts: [] };
+  const parts = Array.from({ length: Math.ceil(deflated.length / rowBytesMax) }, (_, part) =>
+    deflated.subarray(part * rowBytesMax, (part + 1) * rowBytesMax),
   );
   return { body: Uint8Array.of(IN_PARTS, parts.length), parts };
 }
@@ -103,6 +125,8 @@ export class PageBuilder {
   private waiting: { seq: number; body: string; journal: number; events: number }[] = [];
   private waitingChars = 0;
 
+  constructor(private readonly limits: LogLimits) {}
+
   /** An entry that is deflated already becomes a block as it is; plain ones are bundled. */
   addEntry({ seq, journal, events, body }: StoredEntry): void {
     if (typeof body !== "string") {
@@ -111,7 +135,7 @@ export class PageBuilder {
     }
     this.waiting.push({ seq, body, journal, events });
     this.waitingChars += body.length;
-    if (this.waitingChars >= BUNDLE_CHARS) this.bundle();
+    if (this.waitingChars >= this.limits.bundleChars) this.bundle();
   }
 
   addBlock(block: Block, bytes: Uint8Array): void {

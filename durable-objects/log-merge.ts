@@ -3,6 +3,7 @@
  * never read for merging again. So a byte is rewritten about three times, and a million entries lie in some 100 rows.
  * Pure; the rows are those behind the last sealed one, in order.
  */
+import type { LogLimits } from "./log-format";
 
 export interface RowHead {
   seq: number;
@@ -17,17 +18,8 @@ export interface RowHead {
 
 export const SEALED = 9;
 
-/** So many entry rows are left to gather before they become a page: few rows to replay and count, enough text to deflate well. */
-export const ENTRY_ROWS = 64;
-/** So many pages of one level before they become one of the next: each level rewrites every byte once. */
-export const PAGES_PER_LEVEL = 16;
-/** Entry rows that one step merges at most, when they have piled up: about 5 ms of deflating. */
-const STEP_ROWS = 1_024;
-const STEP_PLAIN_BYTES = 1_000_000;
-/** A page with its directory. A row may have 2 MB; past this it also gets slow to read a block out of it (0.5 ms). */
-export const PAGE_BYTES_MAX = 1_750_000;
-/** From here on a page is full: what would still fit is not worth reading and writing it again. */
-const PAGE_BYTES_FULL = 0.85 * PAGE_BYTES_MAX;
+/** From this share of a row's limit on a page is full: what would still fit is not worth reading and writing it again. */
+const FULL = 0.85;
 /** Plain JSON deflates to about a sixth; this is on the safe side. */
 const SHRINKS_BY = 4;
 /** What an entry's line in the page's directory costs. */
@@ -40,7 +32,8 @@ export interface MergePlan {
   level: number;
 }
 
-export function planMerge(rows: readonly RowHead[]): MergePlan | null {
+export function planMerge(rows: readonly RowHead[], limits: LogLimits): MergePlan | null {
+  const fullBytes = FULL * limits.rowBytesMax;
   // Levels only fall from the oldest row to the newest, so each level is one stretch; the newest is merged first.
   let to = rows.length;
   while (to > 0) {
@@ -48,12 +41,12 @@ export function planMerge(rows: readonly RowHead[]): MergePlan | null {
     let from = to;
     let weight = 0;
     while (from > 0 && rows[from - 1]!.level === level) weight += weightOf(rows[--from]!);
-    if (to - from >= (level === 0 ? ENTRY_ROWS : PAGES_PER_LEVEL) || weight >= PAGE_BYTES_FULL) {
-      const end = fitting(rows, from, to);
-      const full = weightBetween(rows, from, end) >= PAGE_BYTES_FULL || end - from === 1;
+    if (to - from >= (level === 0 ? limits.entryRows : limits.levelPages) || weight >= fullBytes) {
+      const end = fitting(rows, from, to, limits);
+      const full = weightBetween(rows, from, end) >= fullBytes || end - from === 1;
       if (!full) return { from, to: end, level: level + 1 };
       // All before it goes first, or into it: what is behind a sealed row is never merged with what is before.
-      return { from: 0, to: fitting(rows, 0, to), level: SEALED };
+      return { from: 0, to: fitting(rows, 0, to, limits), level: SEALED };
     }
     to = from;
   }
@@ -61,15 +54,15 @@ export function planMerge(rows: readonly RowHead[]): MergePlan | null {
 }
 
 /** The end of the longest stretch from `from` that one step can merge into one row; at least one row. */
-function fitting(rows: readonly RowHead[], from: number, to: number): number {
+function fitting(rows: readonly RowHead[], from: number, to: number, { stepRows, stepPlainBytes, rowBytesMax }: LogLimits): number {
   let bytes = 0;
   let plainBytes = 0;
   let end = from;
-  for (; end < to && end - from < STEP_ROWS; end++) {
+  for (; end < to && end - from < stepRows; end++) {
     const row = rows[end]!;
     bytes += row.bytes + DIRECTORY_LINE_BYTES;
     if (row.plain) plainBytes += row.bytes;
-    if (end > from && (bytes > PAGE_BYTES_MAX || plainBytes > STEP_PLAIN_BYTES)) break;
+    if (end > from && (bytes > rowBytesMax || plainBytes > stepPlainBytes)) break;
   }
   return end;
 }

@@ -5,8 +5,19 @@
  */
 import { Buffer } from "node:buffer";
 import { assert } from "../core/result";
-import { decodeBlock, decodeBody, decodeDirectory, encodeBody, PageBuilder, type Facts, type PlacedBlock, type StoredEntry } from "./log-format";
-import { ENTRY_ROWS, planMerge, SEALED, type RowHead } from "./log-merge";
+import {
+  decodeBlock,
+  decodeBody,
+  decodeDirectory,
+  encodeBody,
+  LOG_LIMITS,
+  PageBuilder,
+  type Facts,
+  type LogLimits,
+  type PlacedBlock,
+  type StoredEntry,
+} from "./log-format";
+import { planMerge, SEALED, type RowHead } from "./log-merge";
 
 export const LOG_TABLES = `
 CREATE TABLE log (
@@ -64,6 +75,7 @@ export class Log {
   constructor(
     private readonly sql: SqlStorage,
     private readonly transaction: <T>(work: () => T) => T,
+    private readonly limits: LogLimits = LOG_LIMITS,
   ) {}
 
   /** The number of the newest entry; 0 before the first. */
@@ -81,7 +93,7 @@ export class Log {
   append(seq: number, json: string, { journal, events }: Facts): void {
     const known = this.load();
     assert(seq === known.head + 1, "log entries are numbered without gaps");
-    const { body, parts } = encodeBody(json);
+    const { body, parts } = encodeBody(json, this.limits);
     const insert = () => this.sql.exec("INSERT INTO log VALUES (?, ?, 0, ?, ?, NULL, ?)", seq, seq, journal, events, body);
     if (parts.length === 0) insert();
     else {
@@ -115,7 +127,7 @@ export class Log {
   /** Does one merge, if one is due; `more`: another is due now. */
   mergeStep(): { more: boolean } {
     const { open } = this.load();
-    const plan = planMerge(open);
+    const plan = planMerge(open, this.limits);
     if (!plan) return { more: false };
     const sources = open.slice(plan.from, plan.to);
     const { seq } = sources[0]!;
@@ -124,13 +136,7 @@ export class Log {
     // What is behind a sealed row is never merged with what is before it: a plan that seals begins with the oldest open row.
     const merged: RowHead[] = plan.level === SEALED ? [] : [{ seq, last, level: plan.level, bytes, plain: false }];
     open.splice(plan.from, sources.length, ...merged);
-    return { more: planMerge(open) !== null };
-  }
-
-  /** Whether entry rows have gathered for a merge. Cheap enough to ask after every append. */
-  get mergeDue(): boolean {
-    const { open } = this.load();
-    return open.length >= ENTRY_ROWS && open[open.length - ENTRY_ROWS]!.level === 0;
+    return { more: planMerge(open, this.limits) !== null };
   }
 
   /** Forgets what memory holds; for the owner's recovery from a failed write. */
@@ -141,7 +147,7 @@ export class Log {
 
   /** Writes rows seq … last as one page into the first of them; the page's bytes. Every number stays where a reader looks for it. */
   private merge(seq: number, last: number, level: number): number {
-    const page = new PageBuilder();
+    const page = new PageBuilder(this.limits);
     let journal = 0;
     let events = 0;
     const query = "SELECT seq, last, journal, events, directory, body FROM log WHERE seq >= ? AND seq <= ? ORDER BY seq";

@@ -4,7 +4,7 @@
  * Ctrl-C) changes nothing that was done before. TOLLGATE_URL and TOLLGATE_KEY point it at another server.
  */
 import { decimal, formatDecimal } from "../core/decimal";
-import { BASE_URL_DEFAULT, NetworkError, NotFoundError, Tollgate, TollgateError, type Runtime } from "../sdk/index";
+import { BASE_URL_DEFAULT, NotFoundError, Tollgate, TollgateError, type Runtime } from "../sdk/index";
 import { CUSTOMERS, readTrace, type Customer, type LlmRequest } from "./azure-trace/read";
 import { grouped, latencyMs, percentile, progress, table } from "./azure-trace/report";
 
@@ -248,8 +248,10 @@ try {
 } catch (error) {
   process.exitCode = 1;
   if (error instanceof Stop) console.error(`\n  ${error.message}\n`);
-  else if (error instanceof NetworkError)
-    console.error(`\n  ${error.detail} Is the server still running? (npm start)\n`);
+  else if (error instanceof TollgateError && error.status === 0)
+    console.error(
+      `\n  ${error.detail}\n  Start the server again (npm start), then run the demo again: nothing is counted twice.\n`,
+    );
   else if (error instanceof TollgateError)
     console.error(
       `\n  ${baseUrl} refused: ${error.detail} (${error.status} ${error.code}, request ${error.requestId})\n`,

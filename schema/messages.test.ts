@@ -1,11 +1,36 @@
 import { describe, expect, it } from "vitest";
-import { MESSAGE_BYTES_MAX, messageBytes, ratingMessage, SEND_BATCH_BYTES_MAX, spillMessage, type RatingMessage } from "./messages";
+import {
+  MESSAGE_BYTES_MAX,
+  messageBytes,
+  ratingMessage,
+  SEND_BATCH_BYTES_MAX,
+  spillMessage,
+  type RatingMessage,
+} from "./messages";
 
 const rating: RatingMessage = {
-  v: 1, namespaceId: "01JNS", object: "01JNS/YWNtZQ", epoch: "01JEPOCH", seq: 7, sentAt: 1_000,
+  v: 1,
+  namespaceId: "01JNS",
+  object: "01JNS/YWNtZQ",
+  epoch: "01JEPOCH",
+  seq: 7,
+  sentAt: 1_000,
   customer: { id: "01JC", key: "acme", name: null, home: "01JNS/YWNtZQ", createdAt: 900 },
   wallet: { balance: "-0.000000000001", held: "0", currency: "CREDITS", status: "EXHAUSTED", unrated: 0 },
-  rollups: [{ meter: "tokens", resolution: "minute", windowStart: 0, group: '["gpt-4"]', count: 2, sum: "9007199254740993", min: "1", max: "2.5", latest: null, latestAt: null }],
+  rollups: [
+    {
+      meter: "tokens",
+      resolution: "minute",
+      windowStart: 0,
+      group: '["gpt-4"]',
+      count: 2,
+      sum: "9007199254740993",
+      min: "1",
+      max: "2.5",
+      latest: null,
+      latestAt: null,
+    },
+  ],
   eventCount: 2,
 };
 
@@ -17,7 +42,14 @@ describe("queue messages", () => {
   });
 
   it("keep the events of a spill as text, so that their numbers stay exact", () => {
-    const spill = { v: 1, namespaceId: "01JNS", name: "acme", configVersion: 3, eventsJson: '[{"data":{"n":9007199254740993}}]', receivedAt: 5 };
+    const spill = {
+      v: 1,
+      namespaceId: "01JNS",
+      name: "acme",
+      configVersion: 3,
+      eventsJson: '[{"data":{"n":9007199254740993}}]',
+      receivedAt: 5,
+    };
     expect(spillMessage.parse(JSON.parse(JSON.stringify(spill)))).toEqual(spill);
   });
 

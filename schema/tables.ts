@@ -101,7 +101,9 @@ function defineTables({ table, text, decimal, integer, epochMs, flag, json, prim
       },
       (t) => [
         primaryKey({ columns: [t.namespaceId, t.id] }),
-        uniqueIndex("meters_key").on(t.namespaceId, t.key).where(sql`deleted_at is null`),
+        uniqueIndex("meters_key")
+          .on(t.namespaceId, t.key)
+          .where(sql`deleted_at is null`),
       ],
     ),
 
@@ -137,7 +139,9 @@ function defineTables({ table, text, decimal, integer, epochMs, flag, json, prim
       },
       (t) => [
         primaryKey({ columns: [t.namespaceId, t.id] }),
-        uniqueIndex("customers_key").on(t.namespaceId, t.key).where(sql`deleted_at is null`),
+        uniqueIndex("customers_key")
+          .on(t.namespaceId, t.key)
+          .where(sql`deleted_at is null`),
       ],
     ),
 

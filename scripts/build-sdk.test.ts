@@ -14,8 +14,9 @@ afterAll(() => rmSync(outDir, { recursive: true, force: true }));
 
 describe("the published SDK", () => {
   it("imports nothing but itself, so that it runs wherever fetch runs", () => {
-    const files = readdirSync(outDir).filter((file) => file.endsWith(".js"));
+    const files = readdirSync(outDir);
     expect(files).toContain("index.js");
+    expect(files).toContain("index.d.ts");
     for (const file of files) {
       const imports = [...readFileSync(join(outDir, file), "utf8").matchAll(/(?:from|import)\s*\(?"([^"]+)"/g)];
       for (const [, specifier] of imports) expect(files).toContain(specifier?.replace("./", ""));

@@ -6,9 +6,12 @@ import { execFile } from "node:child_process";
 import { cp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { makeWithoutRowid } from "./without-rowid";
 
 const ROOT = join(import.meta.dirname, "..");
 const check = process.argv.includes("--check");
+/** `npm run generate -- --name=holds` names the new migrations. */
+const name = process.argv.filter((argument) => argument.startsWith("--name="));
 const stale: string[] = [];
 
 await types();
@@ -33,25 +36,19 @@ async function migrations(dialect: "sqlite" | "pg"): Promise<void> {
     await rm(join(ROOT, out), { recursive: true, force: true });
     await cp(join(ROOT, folder), join(ROOT, out), { recursive: true });
   }
-  const drizzleDialect = dialect === "pg" ? "postgresql" : "sqlite";
-  const done = await run("drizzle-kit", [
-    "generate",
-    "--dialect",
-    drizzleDialect,
-    "--schema",
-    `./${folder}.cjs`,
-    "--out",
-    out,
-  ]);
-  if (!done) throw new Error(`drizzle-kit could not read ${folder}.cjs`);
+  const config = dialect === "pg" ? "drizzle.pg.config.ts" : "drizzle.config.ts";
+  const done = await run("drizzle-kit", ["generate", `--config=${config}`, ...name], { MIGRATIONS_OUT: `./${out}` });
+  if (!done) throw new Error(`drizzle-kit could not write the migrations of ${config}`);
+  if (dialect === "sqlite") await makeWithoutRowid(join(ROOT, out));
   const [before, after] = await Promise.all([readdir(join(ROOT, folder)), readdir(join(ROOT, out))]);
   if (after.length !== before.length) stale.push(folder);
 }
 
 /** Runs a tool of node_modules/.bin. False when it ends with an error; what it said is shown then, or when not checking. */
-async function run(tool: string, args: string[]): Promise<boolean> {
+async function run(tool: string, args: string[], extraEnv: Record<string, string> = {}): Promise<boolean> {
   const env = {
     ...process.env,
+    ...extraEnv,
     CI: "1",
     NO_COLOR: "1",
     FORCE_COLOR: undefined,

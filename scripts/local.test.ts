@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { startLocal, StartRefused, type Local } from "./local";
+import { LOCAL_KEY, startLocal, StartRefused, type Local } from "./local";
 
 const ROOT = join(import.meta.dirname, "..");
 const HOOKS = join(ROOT, "scripts", "typescript.mjs");
@@ -75,7 +75,7 @@ it("serves the Worker with a migrated database and its objects on disk", async (
   expect(results.map(({ name }) => name)).toEqual(files);
 
   expect(await readdir(join(stateDir, "do", "tollgate-Customer"))).toContain("metadata.sqlite");
-  expect(local.workerdPids).toHaveLength(1);
+  expect(local.workerdPids()).toHaveLength(1);
 });
 
 it("fires the cron trigger", async () => {
@@ -90,6 +90,20 @@ it("starts again on the state that it left, and applies no migration twice", asy
   await first.close();
   running.length = 0;
   expect(await isHealthy((await start()).url.port)).toBe(true);
+});
+
+it("loses nothing that was acknowledged when workerd is killed with -9", async () => {
+  const track = (local: Local) =>
+    fetch(new URL("/api/v1/track", local.url), {
+      method: "POST",
+      headers: { authorization: `Bearer ${LOCAL_KEY}`, "content-type": "application/json" },
+      body: JSON.stringify({ id: "once", source: "test", customer: "c", feature: "f", usage: { inputTokens: 1 } }),
+    });
+  const first = await start();
+  expect(await (await track(first)).json()).toMatchObject({ duplicate: false });
+  await first.crash();
+  running.length = 0;
+  expect(await (await track(await start())).json()).toMatchObject({ duplicate: true });
 });
 
 it("refuses a port that is in use, and says what to type", async () => {

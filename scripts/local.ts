@@ -8,7 +8,7 @@ import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import type { Miniflare } from "miniflare";
 import { bundleWorker } from "./bundle";
-import { releaseStateDir, takeStateDir, writeLock } from "./state-lock";
+import { releaseStateDir, takeStateDir, workerdPids, writeLock } from "./state-lock";
 import { readWorkerOptions, type Wrangled } from "./worker-options";
 
 export interface LocalOptions {
@@ -32,11 +32,13 @@ export interface LocalOptions {
 export interface Local {
   url: URL;
   miniflare: Miniflare;
-  /** The workerd processes: their CPU is the benchmark's primary figure, and the crash tests kill them. */
-  workerdPids: number[];
+  /** The workerd processes: their CPU is the benchmark's primary figure. miniflare starts another when one dies. */
+  workerdPids(): number[];
   /** Fires the cron trigger now. */
   runCron(atMs?: number): Promise<void>;
   close(): Promise<void>;
+  /** kill -9, for the tests of what survives it: workerd gets no chance to finish anything. */
+  crash(): Promise<void>;
 }
 
 const ROOT = join(import.meta.dirname, "..");
@@ -81,6 +83,7 @@ export async function startLocal(options: LocalOptions = {}): Promise<Local> {
       telemetry: { enabled: false },
       log: new mf.Log(mf.LogLevel.ERROR),
       handleStructuredLogs: onLog,
+      unsafeHandleRuntimeRestart: () => writeLock(stateDir),
       workers: [
         {
           ...worker,
@@ -99,7 +102,7 @@ export async function startLocal(options: LocalOptions = {}): Promise<Local> {
   );
   try {
     const url = await miniflare.ready;
-    const { workerdPids } = await writeLock(stateDir);
+    await writeLock(stateDir);
     assertObjectsOnDisk(stateDir, Object.values(worker.durableObjects ?? {}));
     await migrate(miniflare, migrations);
     await seed(url);
@@ -116,7 +119,12 @@ export async function startLocal(options: LocalOptions = {}): Promise<Local> {
       await miniflare.dispose();
       await releaseStateDir(stateDir);
     };
-    return { url, miniflare, workerdPids, runCron, close };
+    const crash = async () => {
+      timer?.stop();
+      for (const pid of workerdPids()) process.kill(pid, "SIGKILL");
+      await miniflare.dispose();
+    };
+    return { url, miniflare, workerdPids, runCron, close, crash };
   } catch (error) {
     await miniflare.dispose();
     throw error;
@@ -167,7 +175,11 @@ async function migrate(miniflare: Miniflare, migrations: Wrangled["migrations"])
 /** The Worker makes the namespace `default` with this key, once; only with the binding TOLLGATE_LOCAL does it know the path. */
 async function seed(url: URL): Promise<void> {
   const headers = { "content-type": "application/json" };
-  const response = await fetch(new URL("/__local/seed", url), { method: "POST", headers, body: JSON.stringify({ apiKey: LOCAL_KEY }) });
+  const response = await fetch(new URL("/__local/seed", url), {
+    method: "POST",
+    headers,
+    body: JSON.stringify({ apiKey: LOCAL_KEY }),
+  });
   if (!response.ok && response.status !== 404) {
     throw new StartRefused(`Making the namespace "default" failed: ${response.status} ${await response.text()}`);
   }

@@ -1,5 +1,5 @@
 /** `npm start`: Tollgate on this machine. PORT, HOST, TOLLGATE_STATE, DATABASE_URL and TOLLGATE_ADMIN_KEY are read from the environment. */
-import { StartRefused, startLocal } from "./local";
+import { LOCAL_KEY, StartRefused, startLocal } from "./local";
 
 const { PORT = "8787", HOST, TOLLGATE_STATE, DATABASE_URL, TOLLGATE_ADMIN_KEY } = process.env;
 
@@ -27,11 +27,11 @@ try {
   const address = `http://localhost:${local.url.port}`;
   console.log(`
   Tollgate is ready at ${address} · API docs at ${address}/docs
-  namespace default · key tg_local · state in ${TOLLGATE_STATE || ".tollgate/"} · Ctrl-C stops it
+  namespace default · key ${LOCAL_KEY} · state in ${TOLLGATE_STATE || ".tollgate/"} · Ctrl-C stops it
 
   Meter something (paste this in another terminal, or run \`npm run demo\`):
 
-  curl ${address}/api/v1/track -H "authorization: Bearer tg_local" -H "content-type: application/json" \\
+  curl ${address}/api/v1/track -H "authorization: Bearer ${LOCAL_KEY}" -H "content-type: application/json" \\
     -d '{"customer":"user_123","feature":"gpt-4-completion","usage":{"inputTokens":1200,"outputTokens":350}}'
 `);
 } catch (error) {

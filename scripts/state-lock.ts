@@ -21,7 +21,7 @@ export async function takeStateDir(stateDir: string): Promise<void> {
   const lock = await readLock(stateDir);
   if (lock === undefined) return;
   const orphans = lock.workerdPids.filter((pid) => commandOf(pid).includes("workerd"));
-  if (orphans.length > 0 && lock.launcherPid !== process.pid && commandOf(lock.launcherPid) !== "") {
+  if (orphans.length > 0 && commandOf(lock.launcherPid) !== "") {
     throw new Error(
       `Another Tollgate (process ${lock.launcherPid}) is using ${stateDir}. Stop it, or set TOLLGATE_STATE to another directory.`,
     );
@@ -31,14 +31,13 @@ export async function takeStateDir(stateDir: string): Promise<void> {
   while (!orphans.every(hasExited) && Date.now() < deadline) await delay(10);
 }
 
-export async function writeLock(stateDir: string): Promise<Lock> {
-  const lock = {
-    launcherPid: process.pid,
-    workerdPids: childrenOf(process.pid).filter((pid) => commandOf(pid).includes("workerd")),
-  };
+export async function writeLock(stateDir: string): Promise<void> {
+  const lock: Lock = { launcherPid: process.pid, workerdPids: workerdPids() };
   await writeFile(lockFile(stateDir), JSON.stringify(lock));
-  return lock;
 }
+
+/** The workerd processes that this one started. */
+export const workerdPids = () => childrenOf(process.pid).filter((pid) => commandOf(pid).includes("workerd"));
 
 export const releaseStateDir = (stateDir: string) => rm(lockFile(stateDir), { force: true });
 
@@ -66,11 +65,11 @@ function commandOf(pid: number): string {
   }
 }
 
-/** Gone, or a zombie that nobody reaps; its command line alone vanishes before its sockets are closed. */
+/** Gone, or a zombie that nobody reaps. While one of its threads lives, its sockets are open. */
 function hasExited(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return existsSync("/proc/self") && statOf(pid)[0] === "Z";
+    return existsSync("/proc/self") && statOf(pid)[0] === "Z" && readdirSync(`/proc/${pid}/task`).length === 1;
   } catch {
     return true;
   }

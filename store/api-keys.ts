@@ -85,7 +85,11 @@ export async function findApiKey(store: Store, namespaceId: string, id: string):
 }
 
 /** Newest first, without those that were revoked. */
-export async function listApiKeys(store: Store, namespaceId: string, { cursor, limit }: PageRequest): Promise<Page<ApiKey>> {
+export async function listApiKeys(
+  store: Store,
+  namespaceId: string,
+  { cursor, limit }: PageRequest,
+): Promise<Page<ApiKey>> {
   const { apiKeys } = store.tables;
   const rows = await store.db
     .select()
@@ -141,7 +145,14 @@ export async function rotateApiKey(
       replacedBy: replacement.id,
       expiresAt: sql`case when ${apiKeys.expiresAt} < ${overlapEndsAt} then ${apiKeys.expiresAt} else ${overlapEndsAt} end`,
     })
-    .where(and(old, isNull(apiKeys.revokedAt), isNull(apiKeys.replacedBy), or(isNull(apiKeys.expiresAt), gt(apiKeys.expiresAt, now))));
+    .where(
+      and(
+        old,
+        isNull(apiKeys.revokedAt),
+        isNull(apiKeys.replacedBy),
+        or(isNull(apiKeys.expiresAt), gt(apiKeys.expiresAt, now)),
+      ),
+    );
   // If the update above lost, this finds no namespace, NOT NULL fails, and the batch with it.
   const winner = sql<string>`(select namespace_id from api_keys where namespace_id = ${namespaceId} and id = ${id} and replaced_by = ${replacement.id})`;
   const insert = store.db.insert(apiKeys).values({ ...replacement, namespaceId: winner });

@@ -30,7 +30,12 @@ export async function applyRating(store: Store, messages: readonly RatingMessage
     const rollups = newestByKey(
       slice.flatMap((message) => message.rollups.map((rollup) => rollupRow(message, rollup))),
       ({ namespaceId, meterKey, resolution, windowStart, object, groupKey }) => [
-        namespaceId, meterKey, resolution, windowStart, object, groupKey,
+        namespaceId,
+        meterKey,
+        resolution,
+        windowStart,
+        object,
+        groupKey,
       ],
     );
     const { changes, rowsWritten } = await commit(store, [
@@ -87,13 +92,30 @@ const objectRow = (message: RatingMessage): VersionedRow<ObjectRow> => ({
   updatedAt: message.sentAt,
 });
 
-const customerRow = ({ namespaceId, epoch, seq, customer }: RatingMessage): VersionedRow<Omit<CustomerRow, "deletedAt">> => ({
-  namespaceId, epoch, seq, ...customer,
+const customerRow = ({
+  namespaceId,
+  epoch,
+  seq,
+  customer,
+}: RatingMessage): VersionedRow<Omit<CustomerRow, "deletedAt">> => ({
+  namespaceId,
+  epoch,
+  seq,
+  ...customer,
 });
 
 const walletRows = ({ namespaceId, epoch, seq, sentAt, customer, wallet }: RatingMessage): WalletRow[] =>
   wallet === undefined ? [] : [{ namespaceId, customerId: customer.id, epoch, seq, updatedAt: sentAt, ...wallet }];
 
-const rollupRow = ({ namespaceId, object, epoch, seq }: RatingMessage, { meter, group, ...totals }: Rollup): RollupRow => ({
-  namespaceId, object, epoch, seq, meterKey: meter, groupKey: group, ...totals,
+const rollupRow = (
+  { namespaceId, object, epoch, seq }: RatingMessage,
+  { meter, group, ...totals }: Rollup,
+): RollupRow => ({
+  namespaceId,
+  object,
+  epoch,
+  seq,
+  meterKey: meter,
+  groupKey: group,
+  ...totals,
 });

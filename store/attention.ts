@@ -16,7 +16,11 @@ export async function listUnrated(
     .select({ customerId: wallets.customerId, unrated: wallets.unrated })
     .from(wallets)
     .where(
-      and(eq(wallets.namespaceId, namespaceId), gt(wallets.unrated, 0), afterId === null ? undefined : gt(wallets.customerId, afterId)),
+      and(
+        eq(wallets.namespaceId, namespaceId),
+        gt(wallets.unrated, 0),
+        afterId === null ? undefined : gt(wallets.customerId, afterId),
+      ),
     )
     .orderBy(asc(wallets.customerId))
     .limit(limit);

@@ -12,7 +12,8 @@ interface Versioned {
   seq: number;
 }
 
-export const isNewer = (a: Versioned, b: Versioned): boolean => a.epoch > b.epoch || (a.epoch === b.epoch && a.seq > b.seq);
+export const isNewer = (a: Versioned, b: Versioned): boolean =>
+  a.epoch > b.epoch || (a.epoch === b.epoch && a.seq > b.seq);
 
 /** An insert of all rows, still open for an `on conflict` clause. */
 export function insertRows<T extends SQLiteTable>(store: Store, table: T, rows: readonly T["$inferInsert"][]) {
@@ -27,7 +28,9 @@ export function insertRows<T extends SQLiteTable>(store: Store, table: T, rows: 
     return type.startsWith("text") ? text : sql`cast(${text} as ${sql.raw(type)})`;
   });
   // SQLite needs the `where`: without it, it reads `on conflict` as the condition of a join.
-  return store.db.insert(table).select(sql`select ${sql.join(values, sql`, `)} from ${store.dialect.jsonRows(json)} where true`);
+  return store.db
+    .insert(table)
+    .select(sql`select ${sql.join(values, sql`, `)} from ${store.dialect.jsonRows(json)} where true`);
 }
 
 interface UpsertOptions {

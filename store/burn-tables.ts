@@ -23,12 +23,20 @@ export function insertBurnTable(store: Store, namespaceId: string, row: BurnTabl
   const { burnTables } = store.tables;
   const insert = store.db.insert(burnTables).values({ ...row, namespaceId });
   if (!row.isDefault) return [insert];
-  const others = and(eq(burnTables.namespaceId, namespaceId), eq(burnTables.isDefault, true), ne(burnTables.key, row.key));
+  const others = and(
+    eq(burnTables.namespaceId, namespaceId),
+    eq(burnTables.isDefault, true),
+    ne(burnTables.key, row.key),
+  );
   return [store.db.update(burnTables).set({ isDefault: false }).where(others), insert];
 }
 
 /** The newest version of each, by key. */
-export async function listBurnTables(store: Store, namespaceId: string, { cursor, limit }: PageRequest): Promise<Page<BurnTableRow>> {
+export async function listBurnTables(
+  store: Store,
+  namespaceId: string,
+  { cursor, limit }: PageRequest,
+): Promise<Page<BurnTableRow>> {
   const { burnTables } = store.tables;
   const newest = sql`(select max(newer.version) from burn_tables newer where newer.namespace_id = ${burnTables.namespaceId} and newer.key = ${burnTables.key})`;
   const rows = await store.db

@@ -66,9 +66,11 @@ export async function publishConfig(
   const advance = store.db
     .update(namespaces)
     .set({ configVersion: version })
-    .where(and(eq(namespaces.id, namespaceId), eq(namespaces.configVersion, expectedVersion), isNull(namespaces.closedAt)));
+    .where(
+      and(eq(namespaces.id, namespaceId), eq(namespaces.configVersion, expectedVersion), isNull(namespaces.closedAt)),
+    );
   // Two ways to lose, and both fail here: the version is taken (unique key), or it is not the namespace's (NOT NULL).
-  const published = sql<number>`(select config_version from namespaces where id = ${namespaceId} and config_version = ${version} and closed_at is null)`;
+  const published = sql<number>`(select config_version from namespaces where id = ${namespaceId} and config_version = ${version})`;
   const result = await store.batch([
     advance,
     store.db.insert(configVersions).values({ namespaceId, version: published, snapshot, createdAt: now }),

@@ -35,7 +35,11 @@ export async function findCustomer(store: Store, namespaceId: string, idOrKey: s
 }
 
 /** By id, which is by age. */
-export async function listCustomers(store: Store, namespaceId: string, { cursor, limit }: PageRequest): Promise<Page<CustomerRow>> {
+export async function listCustomers(
+  store: Store,
+  namespaceId: string,
+  { cursor, limit }: PageRequest,
+): Promise<Page<CustomerRow>> {
   const { customers } = store.tables;
   const rows = await store.db
     .select()

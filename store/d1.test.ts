@@ -42,7 +42,10 @@ async function plansOf(run: (store: Store) => Promise<unknown>): Promise<{ sql: 
 
 describe("what the shared store costs on D1", () => {
   it("keeps every table without a rowid, so that the primary key is the table", async () => {
-    const { results } = await env.DB.prepare("select name, sql from sqlite_master where type = 'table'").all<{ name: string; sql: string }>();
+    const { results } = await env.DB.prepare("select name, sql from sqlite_master where type = 'table'").all<{
+      name: string;
+      sql: string;
+    }>();
     const ours = results.filter(({ name }) => !/^(_cf_|sqlite_|d1_)/.test(name));
     expect(ours).toHaveLength(Object.keys(openStore(env).tables).length);
     expect(ours.filter(({ sql }) => !sql.endsWith("WITHOUT ROWID")).map(({ name }) => name)).toEqual([]);
@@ -52,7 +55,11 @@ describe("what the shared store costs on D1", () => {
     const store = openStore(env);
     const namespaceId = await newNamespace(store);
     const message = (seq: number, rollups: number) =>
-      rating({ namespaceId, seq, rollups: Array.from({ length: rollups }, (_, n) => rollup({ windowStart: n * 60_000, count: seq })) });
+      rating({
+        namespaceId,
+        seq,
+        rollups: Array.from({ length: rollups }, (_, n) => rollup({ windowStart: n * 60_000, count: seq })),
+      });
     // The rest of a first message: the object, the customer, and the index entry of the customer's key.
     expect((await applyRating(store, [message(1, 0)])).rowsWritten).toBe(3);
     expect((await applyRating(store, [message(2, 50)])).rowsWritten).toBe(1 + 50);
@@ -61,7 +68,10 @@ describe("what the shared store costs on D1", () => {
   });
 
   it("binds one parameter for any number of rows", async () => {
-    const many = rating({ namespaceId: "n", rollups: Array.from({ length: 1_500 }, (_, n) => rollup({ windowStart: n })) });
+    const many = rating({
+      namespaceId: "n",
+      rollups: Array.from({ length: 1_500 }, (_, n) => rollup({ windowStart: n })),
+    });
     const plans = await plansOf((store) => applyRating(store, [many]));
     expect(plans.map(({ sql }) => sql.split("?").length - 1)).toEqual([1, 1, 1]);
   });
@@ -107,9 +117,13 @@ describe("what the shared store costs on D1", () => {
       await purgeAnswers(store, 1, 1);
     });
     // `keys` is the list of meter keys, found by one seek each.
-    const scans = plans.flatMap(({ sql, steps }) => steps.filter((step) => /^SCAN (?!keys)|TEMP B-TREE/.test(step)).map((step) => ({ sql, step })));
+    const scans = plans.flatMap(({ sql, steps }) =>
+      steps.filter((step) => /^SCAN (?!keys)|TEMP B-TREE/.test(step)).map((step) => ({ sql, step })),
+    );
     expect(scans).toEqual([]);
-    const ranges = plans.filter(({ sql }) => /from "?rollups/.test(sql)).flatMap(({ steps }) => steps.filter((step) => step.includes("window_start")));
+    const ranges = plans
+      .filter(({ sql }) => /from "?rollups/.test(sql))
+      .flatMap(({ steps }) => steps.filter((step) => step.includes("window_start")));
     expect(ranges).toHaveLength(4);
   });
 });

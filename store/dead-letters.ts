@@ -29,7 +29,11 @@ export async function recordDeadLetters(store: Store, letters: readonly NewDeadL
   );
 }
 
-async function page(store: Store, namespaceId: string | undefined, { cursor, limit }: PageRequest): Promise<Page<DeadLetter>> {
+async function page(
+  store: Store,
+  namespaceId: string | undefined,
+  { cursor, limit }: PageRequest,
+): Promise<Page<DeadLetter>> {
   const { deadLetters } = store.tables;
   const rows = await store.db
     .select()
@@ -46,7 +50,8 @@ async function page(store: Store, namespaceId: string | undefined, { cursor, lim
 }
 
 /** Newest first, replayed ones included. */
-export const listDeadLetters = (store: Store, namespaceId: string, request: PageRequest) => page(store, namespaceId, request);
+export const listDeadLetters = (store: Store, namespaceId: string, request: PageRequest) =>
+  page(store, namespaceId, request);
 
 /** The operator's view: of every namespace and of none. Newest first. */
 export const listAllDeadLetters = (store: Store, request: PageRequest) => page(store, undefined, request);

@@ -61,7 +61,9 @@ export const sqliteDialect: Dialect = {
 
 /** An aggregate of numerics, as the text of an integer of 10⁻¹² units. */
 const pgAggregate = (name: string, column: Column) =>
-  sql<Decimal>`cast(cast(${sql.raw(name)}(cast(${column} as numeric)) * 1000000000000 as numeric(1000, 0)) as text)`.mapWith(BigInt);
+  sql<Decimal>`cast(cast(${sql.raw(name)}(cast(${column} as numeric)) * 1000000000000 as numeric(1000, 0)) as text)`.mapWith(
+    BigInt,
+  );
 
 export const pgDialect: Dialect = {
   jsonRows: (json) => sql`jsonb_array_elements(cast(${json} as jsonb)) as r(value)`,

@@ -42,7 +42,12 @@ export function rememberAnswer(store: Store, namespaceId: string, answer: Rememb
 export const isRepeat = (violation: Violation): boolean => violation.table === "idempotency";
 
 /** null: the key is free at `now`. The caller compares route and body hash: another request under the same key is a conflict. */
-export async function findAnswer(store: Store, namespaceId: string, key: string, now: number): Promise<RememberedAnswer | null> {
+export async function findAnswer(
+  store: Store,
+  namespaceId: string,
+  key: string,
+  now: number,
+): Promise<RememberedAnswer | null> {
   const { idempotency } = store.tables;
   const [row] = await store.db
     .select({

@@ -41,7 +41,10 @@ export const updateMeter = (store: Store, namespaceId: string, id: string, chang
 
 /** For `publishConfig`. */
 export const deleteMeter = (store: Store, namespaceId: string, id: string, now: number) =>
-  store.db.update(store.tables.meters).set({ deletedAt: now, updatedAt: now }).where(live(store, namespaceId, id));
+  store.db
+    .update(store.tables.meters)
+    .set({ deletedAt: now, updatedAt: now })
+    .where(live(store, namespaceId, id));
 
 /** By id or by key; deleted ones do not exist. */
 export async function findMeter(store: Store, namespaceId: string, idOrKey: string): Promise<MeterRow | null> {
@@ -56,7 +59,11 @@ export async function findMeter(store: Store, namespaceId: string, idOrKey: stri
 }
 
 /** By key. */
-export async function listMeters(store: Store, namespaceId: string, { cursor, limit }: PageRequest): Promise<Page<MeterRow>> {
+export async function listMeters(
+  store: Store,
+  namespaceId: string,
+  { cursor, limit }: PageRequest,
+): Promise<Page<MeterRow>> {
   const { meters } = store.tables;
   const rows = await store.db
     .select()

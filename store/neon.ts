@@ -32,7 +32,7 @@ function violationOf(error: PgError): Violation | null {
 
 export function openNeon(connectionString: string): Store {
   const pool = new Pool({ connectionString, max: CONNECTIONS_MAX });
-  // An idle connection that dies is replaced at the next query; without a listener it would end the isolate.
+  // An idle connection that dies is replaced at the next query; without a listener it would be an uncaught exception.
   pool.on("error", () => {});
   return {
     // The cast of the column kit, once more: the same builder calls, whose types are SQLite's.

@@ -36,7 +36,11 @@ export async function findObject(store: Store, namespaceId: string, name: string
 }
 
 /** By name. */
-export async function listObjects(store: Store, namespaceId: string, { cursor, limit }: PageRequest): Promise<Page<ObjectRow>> {
+export async function listObjects(
+  store: Store,
+  namespaceId: string,
+  { cursor, limit }: PageRequest,
+): Promise<Page<ObjectRow>> {
   const { objects } = store.tables;
   const rows = await store.db
     .select()

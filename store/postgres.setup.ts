@@ -14,6 +14,7 @@ import { connect, createServer, type AddressInfo } from "node:net";
 import { arch, platform, tmpdir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import type { TestProject } from "vitest/node";
+import type * as ws from "ws";
 import { migratePostgres } from "./migrate-postgres";
 import { dialThrough } from "./neon-proxy";
 
@@ -27,7 +28,7 @@ const USER = "tollgate";
 const START_MS_MAX = 30_000;
 
 // Vite resolves imports for workerd here, where `ws` is a shell without a server; Node's own resolution has it.
-const { WebSocketServer } = createRequire(import.meta.url)("ws") as typeof import("ws");
+const { WebSocketServer } = createRequire(import.meta.url)("ws") as typeof ws;
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = mkdtempSync(join(tmpdir(), "tollgate-postgres-"));
@@ -79,15 +80,30 @@ async function startPostgres(folder: string, port: number, password: string): Pr
   if (owner) chownSync(passwordFile, owner.uid, owner.gid);
   const made = spawnSync(
     initdb,
-    [`--pgdata=${data}`, `--username=${USER}`, `--pwfile=${passwordFile}`, "--auth=password", "--encoding=UTF8", "--no-sync"],
+    [
+      `--pgdata=${data}`,
+      `--username=${USER}`,
+      `--pwfile=${passwordFile}`,
+      "--auth=password",
+      "--encoding=UTF8",
+      "--no-sync",
+    ],
     { ...owner, encoding: "utf8" },
   );
   if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr || made.error}`);
 
   // Nothing here outlives the tests, so nothing waits for a disk.
-  const settings = { listen_addresses: "127.0.0.1", unix_socket_directories: "", fsync: "off", synchronous_commit: "off" };
+  const settings = {
+    listen_addresses: "127.0.0.1",
+    unix_socket_directories: "",
+    fsync: "off",
+    synchronous_commit: "off",
+  };
   const flags = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
-  const server = spawn(postgres, ["-D", data, "-p", String(port), ...flags], { ...owner, stdio: ["ignore", "ignore", "pipe"] });
+  const server = spawn(postgres, ["-D", data, "-p", String(port), ...flags], {
+    ...owner,
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   // If this process ends in any other way, the database must not stay behind.
   const abandon = () => server.kill("SIGINT");
   process.once("exit", abandon);
@@ -135,13 +151,13 @@ function ownerOf(folder: string): { uid: number; gid: number } | undefined {
   return owner;
 }
 
-/** `nobody` may not enter a folder that only root may enter; then the binaries are copied to where it may. */
-function reachable(found: Binaries, folder: string, owner: object | undefined): Binaries {
+/** `nobody` may not enter a folder that only root may enter; then it gets a copy of the binaries where it may. */
+function reachable(found: Binaries, folder: string, owner: { uid: number; gid: number } | undefined): Binaries {
   if (!owner || isOpen(found.postgres)) return found;
   const native = dirname(dirname(found.postgres));
   const copy = join(folder, "native");
   cpSync(native, copy, { recursive: true, verbatimSymlinks: true });
-  chmodSync(folder, 0o755);
+  execFileSync("chown", ["-R", `${owner.uid}:${owner.gid}`, copy]);
   return { initdb: found.initdb.replace(native, copy), postgres: found.postgres.replace(native, copy) };
 }
 

@@ -31,7 +31,12 @@ export function upsertRollups(store: Store, rows: readonly RollupRow[]): Stateme
   const { rollups } = store.tables;
   return upsertNewer(store, rollups, rows, {
     key: [
-      rollups.namespaceId, rollups.meterKey, rollups.resolution, rollups.windowStart, rollups.object, rollups.groupKey,
+      rollups.namespaceId,
+      rollups.meterKey,
+      rollups.resolution,
+      rollups.windowStart,
+      rollups.object,
+      rollups.groupKey,
     ],
     epoch: rollups.epoch,
     seq: rollups.seq,
@@ -76,7 +81,11 @@ const readLatest = (text: string) => {
 };
 
 /** Each meter's total over all customers and groups, by meter key. A meter without a window in the range is not listed. */
-export async function totalByMeter(store: Store, namespaceId: string, { resolution, from, to, meterKey }: RollupRange): Promise<MeterTotal[]> {
+export async function totalByMeter(
+  store: Store,
+  namespaceId: string,
+  { resolution, from, to, meterKey }: RollupRange,
+): Promise<MeterTotal[]> {
   const { rollups } = store.tables;
   const bias = sql.raw(String(LATEST_BIAS_MS));
   return store.db
@@ -86,7 +95,10 @@ export async function totalByMeter(store: Store, namespaceId: string, { resoluti
       sum: store.dialect.sum(rollups.sum),
       min: store.dialect.min(rollups.min),
       max: store.dialect.max(rollups.max),
-      latest: sql<{ value: string; at: number } | null>`max((${rollups.latestAt} + ${bias}) || ':' || ${rollups.latest})`.mapWith(readLatest),
+      latest: sql<{
+        value: string;
+        at: number;
+      } | null>`max((${rollups.latestAt} + ${bias}) || ':' || ${rollups.latest})`.mapWith(readLatest),
     })
     .from(rollups)
     .where(

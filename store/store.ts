@@ -49,6 +49,7 @@ export function openStore(env: { DB: D1Database; DATABASE_URL?: string }): Store
 /** Commits writes that no other writer can contradict: here a violation is a bug, and thrown. */
 export async function commit(store: Store, statements: readonly Statement[]): Promise<Committed> {
   const result = await store.batch(statements);
-  if (!result.ok) throw new Error(`unexpected violation of ${result.refusal.table}(${result.refusal.columns.join(", ")})`);
+  if (!result.ok)
+    throw new Error(`unexpected violation of ${result.refusal.table}(${result.refusal.columns.join(", ")})`);
   return result.value;
 }

@@ -37,7 +37,11 @@ export async function findWallet(store: Store, namespaceId: string, customerId: 
 }
 
 /** By customer id. */
-export async function listWallets(store: Store, namespaceId: string, { cursor, limit }: PageRequest): Promise<Page<WalletRow>> {
+export async function listWallets(
+  store: Store,
+  namespaceId: string,
+  { cursor, limit }: PageRequest,
+): Promise<Page<WalletRow>> {
   const { wallets } = store.tables;
   const rows = await store.db
     .select()

@@ -2,7 +2,16 @@
 import { ulid } from "ulid";
 import { expect, it } from "vitest";
 import {
-  findApiKey, findPrincipal, insertApiKey, keyState, listApiKeys, revokeApiKey, rotateApiKey, touchApiKey, type NewApiKey, type Rotation,
+  findApiKey,
+  findPrincipal,
+  insertApiKey,
+  keyState,
+  listApiKeys,
+  revokeApiKey,
+  rotateApiKey,
+  touchApiKey,
+  type NewApiKey,
+  type Rotation,
 } from "../api-keys";
 import { findBurnTable, insertBurnTable, listBurnTables, listBurnTableVersions } from "../burn-tables";
 import { currentConfig, publishConfig, readSnapshot } from "../config";
@@ -17,7 +26,20 @@ import { purgeMinutes, totalByMeter } from "../rollups";
 import { seedNamespace } from "../seed";
 import { commit, type Store } from "../store";
 import { findWallet, listWallets } from "../wallets";
-import { apiKey, burnTable, DAY_MS, everyPage, HOUR_MS, meter, MINUTE_MS, namespaceRow, newNamespace, NOW, rating, rollup } from "./builders";
+import {
+  apiKey,
+  burnTable,
+  DAY_MS,
+  everyPage,
+  HOUR_MS,
+  meter,
+  MINUTE_MS,
+  namespaceRow,
+  newNamespace,
+  NOW,
+  rating,
+  rollup,
+} from "./builders";
 
 const WHOLE = { cursor: null, limit: 100 };
 
@@ -32,7 +54,10 @@ export function accessSuite(open: () => Store): void {
     return principal && keyState(principal, at);
   };
   const rotation = (of: Partial<Rotation> & { id: string }): Rotation => ({
-    replacement: apiKey(), overlapEndsAt: NOW + HOUR_MS, now: NOW, ...of,
+    replacement: apiKey(),
+    overlapEndsAt: NOW + HOUR_MS,
+    now: NOW,
+    ...of,
   });
 
   it("shows nothing of one namespace to another, by any query", async () => {
@@ -40,31 +65,63 @@ export function accessSuite(open: () => Store): void {
     const [ours, theirs] = [await newNamespace(store), await newNamespace(store)];
     const key = await newKey(ours);
     const counted = meter();
-    await publishConfig(store, ours, 0, "{}", [...insertBurnTable(store, ours, burnTable()), insertMeter(store, ours, counted)], NOW);
+    await publishConfig(
+      store,
+      ours,
+      0,
+      "{}",
+      [...insertBurnTable(store, ours, burnTable()), insertMeter(store, ours, counted)],
+      NOW,
+    );
     const message = rating({
       namespaceId: ours,
       rollups: [rollup({ windowStart: NOW - 40 * DAY_MS })],
       wallet: { balance: "5", held: "0", currency: "CREDITS", status: "ACTIVE", unrated: 0 },
     });
     await applyRating(store, [message]);
-    const letter = { id: ulid(), namespaceId: ours, queue: "rating", body: "{}", reason: "?", attempts: 3, createdAt: NOW };
+    const letter = {
+      id: ulid(),
+      namespaceId: ours,
+      queue: "rating",
+      body: "{}",
+      reason: "?",
+      attempts: 3,
+      createdAt: NOW,
+    };
     await recordDeadLetters(store, [letter]);
-    await claimKey(store, ours, { key: "k", route: "POST /x", bodyHash: "h", status: 201, response: "{}", createdAt: NOW });
+    await claimKey(store, ours, {
+      key: "k",
+      route: "POST /x",
+      bodyHash: "h",
+      status: 201,
+      response: "{}",
+      createdAt: NOW,
+    });
     const before = await everything(store, ours, message.object, message.customer.id, counted.id, key.id, letter.id);
 
-    expect(await everything(store, theirs, message.object, message.customer.id, counted.id, key.id, letter.id)).toEqual({
-      lists: [[], [], [], [], [], [], [], [], []],
-      single: [null, null, null, null, null, null, null, null, null],
-      config: { version: 0, snapshot: null },
-      objects: { objects: 0, events: 0 },
-    });
+    expect(await everything(store, theirs, message.object, message.customer.id, counted.id, key.id, letter.id)).toEqual(
+      {
+        lists: [[], [], [], [], [], [], [], [], []],
+        single: [null, null, null, null, null, null, null, null, null],
+        config: { version: 0, snapshot: null },
+        objects: { objects: 0, events: 0 },
+      },
+    );
     expect(await revokeApiKey(store, theirs, key.id, NOW)).toBe(false);
-    expect(await rotateApiKey(store, theirs, rotation({ id: key.id }))).toEqual({ ok: false, refusal: { reason: "not_rotatable" } });
+    expect(await rotateApiKey(store, theirs, rotation({ id: key.id }))).toEqual({
+      ok: false,
+      refusal: { reason: "not_rotatable" },
+    });
     await touchApiKey(store, theirs, key.id, NOW);
-    await commit(store, [updateMeter(store, theirs, counted.id, { name: "x" }, NOW), deleteMeter(store, theirs, counted.id, NOW)]);
+    await commit(store, [
+      updateMeter(store, theirs, counted.id, { name: "x" }, NOW),
+      deleteMeter(store, theirs, counted.id, NOW),
+    ]);
     await markReplayed(store, theirs, letter.id, NOW);
     expect(await purgeMinutes(store, theirs, NOW, 100)).toBe(0);
-    expect(await everything(store, ours, message.object, message.customer.id, counted.id, key.id, letter.id)).toEqual(before);
+    expect(await everything(store, ours, message.object, message.customer.id, counted.id, key.id, letter.id)).toEqual(
+      before,
+    );
     expect(before.lists.every((list) => list.length === 1)).toBe(true);
     expect(before.single).not.toContain(null);
   });
@@ -73,7 +130,10 @@ export function accessSuite(open: () => Store): void {
     const store = open();
     const first = namespaceRow();
     expect(await createNamespace(store, first)).toEqual({ ok: true, value: null });
-    expect(await createNamespace(store, namespaceRow({ key: first.key }))).toEqual({ ok: false, refusal: { reason: "key_taken" } });
+    expect(await createNamespace(store, namespaceRow({ key: first.key }))).toEqual({
+      ok: false,
+      refusal: { reason: "key_taken" },
+    });
     expect(await closeNamespace(store, first.id, NOW)).toBe(true);
     expect(await closeNamespace(store, first.id, NOW + 1)).toBe(false);
     expect(await createNamespace(store, namespaceRow({ key: first.key }))).toMatchObject({ ok: false });
@@ -96,7 +156,11 @@ export function accessSuite(open: () => Store): void {
 
   it("lists open namespaces, newest first", async () => {
     const store = open();
-    const ids = [await newNamespace(store, { id: ulid(NOW) }), await newNamespace(store, { id: ulid(NOW + 1) }), await newNamespace(store, { id: ulid(NOW + 2) })];
+    const ids = [
+      await newNamespace(store, { id: ulid(NOW) }),
+      await newNamespace(store, { id: ulid(NOW + 1) }),
+      await newNamespace(store, { id: ulid(NOW + 2) }),
+    ];
     await closeNamespace(store, ids[1]!, NOW);
     const listed = (await everyPage((page) => listNamespaces(store, page), 2)).map(({ id }) => id);
     expect(listed.filter((id) => ids.includes(id))).toEqual([ids[2], ids[0]]);
@@ -109,8 +173,15 @@ export function accessSuite(open: () => Store): void {
     await publishConfig(store, namespaceId, 0, "{}", [], NOW);
     const key = await newKey(namespaceId, { scopes: ["read", "admin"], expiresAt: NOW + 1 });
     expect(await findPrincipal(store, key.hash)).toEqual({
-      keyId: key.id, namespaceId, kind: "sandbox", configVersion: 1, scopes: ["read", "admin"],
-      expiresAt: NOW + 1, revokedAt: null, lastUsedAt: null, closedAt: null,
+      keyId: key.id,
+      namespaceId,
+      kind: "sandbox",
+      configVersion: 1,
+      scopes: ["read", "admin"],
+      expiresAt: NOW + 1,
+      revokedAt: null,
+      lastUsedAt: null,
+      closedAt: null,
     });
     expect(await findPrincipal(store, "sha256 of another key")).toBe(null);
     expect(await stateOf(key, NOW)).toBe("active");
@@ -121,7 +192,8 @@ export function accessSuite(open: () => Store): void {
     const store = open();
     const key = await newKey(await newNamespace(store));
     expect(await store.batch([insertApiKey(store, await newNamespace(store), apiKey({ hash: key.hash }))])).toEqual({
-      ok: false, refusal: { reason: "violation", table: "api_keys", columns: ["hash"] },
+      ok: false,
+      refusal: { reason: "violation", table: "api_keys", columns: ["hash"] },
     });
   });
 
@@ -161,11 +233,18 @@ export function accessSuite(open: () => Store): void {
   it("does not rotate a revoked, expired, replaced or unknown key", async () => {
     const store = open();
     const namespaceId = await newNamespace(store);
-    const [revoked, expired, replaced] = [await newKey(namespaceId), await newKey(namespaceId, { expiresAt: NOW }), await newKey(namespaceId)];
+    const [revoked, expired, replaced] = [
+      await newKey(namespaceId),
+      await newKey(namespaceId, { expiresAt: NOW }),
+      await newKey(namespaceId),
+    ];
     await revokeApiKey(store, namespaceId, revoked.id, NOW);
     await rotateApiKey(store, namespaceId, rotation({ id: replaced.id }));
     for (const id of [revoked.id, expired.id, replaced.id, ulid()]) {
-      expect(await rotateApiKey(store, namespaceId, rotation({ id }))).toEqual({ ok: false, refusal: { reason: "not_rotatable" } });
+      expect(await rotateApiKey(store, namespaceId, rotation({ id }))).toEqual({
+        ok: false,
+        refusal: { reason: "not_rotatable" },
+      });
     }
   });
 
@@ -192,7 +271,11 @@ export function accessSuite(open: () => Store): void {
     const namespaceId = await newNamespace(store);
     const key = await newKey(namespaceId);
     const lastUse = async () => (await findApiKey(store, namespaceId, key.id))?.lastUsedAt;
-    for (const [at, noted] of [[NOW, NOW], [NOW + 5 * MINUTE_MS, NOW], [NOW + 5 * MINUTE_MS + 1, NOW + 5 * MINUTE_MS + 1]] as const) {
+    for (const [at, noted] of [
+      [NOW, NOW],
+      [NOW + 5 * MINUTE_MS, NOW],
+      [NOW + 5 * MINUTE_MS + 1, NOW + 5 * MINUTE_MS + 1],
+    ] as const) {
       await touchApiKey(store, namespaceId, key.id, at);
       expect(await lastUse()).toBe(noted);
     }
@@ -222,7 +305,13 @@ export function accessSuite(open: () => Store): void {
 
 /** What each query answers for a namespace. */
 async function everything(
-  store: Store, namespaceId: string, object: string, customerId: string, meterId: string, keyId: string, letterId: string,
+  store: Store,
+  namespaceId: string,
+  object: string,
+  customerId: string,
+  meterId: string,
+  keyId: string,
+  letterId: string,
 ) {
   return {
     lists: [

@@ -14,7 +14,11 @@ export const HOUR_MS = 60 * MINUTE_MS;
 export const DAY_MS = 24 * HOUR_MS;
 
 export const namespaceRow = (of: Partial<NewNamespace> = {}): NewNamespace => ({
-  id: ulid(), key: `ns-${ulid().toLowerCase()}`, kind: "live", createdAt: NOW, ...of,
+  id: ulid(),
+  key: `ns-${ulid().toLowerCase()}`,
+  kind: "live",
+  createdAt: NOW,
+  ...of,
 });
 
 /** Opens a namespace and answers its id. */
@@ -25,25 +29,73 @@ export async function newNamespace(store: Store, of: Partial<NewNamespace> = {})
 }
 
 export const apiKey = (of: Partial<NewApiKey> = {}): NewApiKey => ({
-  id: ulid(), name: "server", prefix: "tg_live_4f", hash: `sha256 of ${ulid()}`, scopes: ["ingest", "read"], createdAt: NOW, expiresAt: null, ...of,
+  id: ulid(),
+  name: "server",
+  prefix: "tg_live_4f",
+  hash: `sha256 of ${ulid()}`,
+  scopes: ["ingest", "read"],
+  createdAt: NOW,
+  expiresAt: null,
+  ...of,
 });
 
 export const meter = (of: Partial<MeterRow> = {}): Omit<MeterRow, "deletedAt"> => ({
-  id: ulid(), key: "tokens", eventType: "gpt-4", aggregation: "SUM", valueProperty: "$.usage.inputTokens", groupBy: { model: "$.model" },
-  eventFrom: null, name: null, description: null, metadata: null, createdAt: NOW, updatedAt: NOW, ...of,
+  id: ulid(),
+  key: "tokens",
+  eventType: "gpt-4",
+  aggregation: "SUM",
+  valueProperty: "$.usage.inputTokens",
+  groupBy: { model: "$.model" },
+  eventFrom: null,
+  name: null,
+  description: null,
+  metadata: null,
+  createdAt: NOW,
+  updatedAt: NOW,
+  ...of,
 });
 
 export const burnTable = (of: Partial<BurnTableRow> = {}): BurnTableRow => ({
-  key: "standard", version: 1, currency: "CREDITS", effectiveFrom: NOW, isDefault: false, body: '{"rules":[]}', createdAt: NOW, ...of,
+  key: "standard",
+  version: 1,
+  currency: "CREDITS",
+  effectiveFrom: NOW,
+  isDefault: false,
+  body: '{"rules":[]}',
+  createdAt: NOW,
+  ...of,
 });
 
 export const rollup = (of: Partial<Rollup> = {}): Rollup => ({
-  meter: "tokens", resolution: "minute", windowStart: NOW, group: "[]", count: 1, sum: "1", min: "1", max: "1", latest: "1", latestAt: NOW, ...of,
+  meter: "tokens",
+  resolution: "minute",
+  windowStart: NOW,
+  group: "[]",
+  count: 1,
+  sum: "1",
+  min: "1",
+  max: "1",
+  latest: "1",
+  latestAt: NOW,
+  ...of,
 });
 
 export const rating = (of: Partial<RatingMessage> & { namespaceId: string }): RatingMessage => ({
-  v: 1, object: `${of.namespaceId}/YWNtZQ`, epoch: "01J00000000000000000000000", seq: 1, sentAt: NOW, rollups: [], eventCount: 1,
-  customer: { id: "01JCUST0000000000000000000", key: "acme", name: null, home: `${of.namespaceId}/YWNtZQ`, createdAt: NOW }, ...of,
+  v: 1,
+  object: `${of.namespaceId}/YWNtZQ`,
+  epoch: "01J00000000000000000000000",
+  seq: 1,
+  sentAt: NOW,
+  rollups: [],
+  eventCount: 1,
+  customer: {
+    id: "01JCUST0000000000000000000",
+    key: "acme",
+    name: null,
+    home: `${of.namespaceId}/YWNtZQ`,
+    createdAt: NOW,
+  },
+  ...of,
 });
 
 /** Every item of a list, read `limit` at a time. */

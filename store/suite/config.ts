@@ -25,7 +25,10 @@ export function configSuite(open: () => Store): void {
     const store = open();
     const namespaceId = await newNamespace(store);
     const row = meter();
-    expect(await publish(namespaceId, 0, [insertMeter(store, namespaceId, row)])).toEqual({ ok: true, value: { version: 1 } });
+    expect(await publish(namespaceId, 0, [insertMeter(store, namespaceId, row)])).toEqual({
+      ok: true,
+      value: { version: 1 },
+    });
     expect(await currentConfig(store, namespaceId)).toEqual({ version: 1, snapshot: '{"version":1}' });
     expect(await findMeter(store, namespaceId, row.id)).toMatchObject({ ...row, deletedAt: null });
   });
@@ -34,7 +37,9 @@ export function configSuite(open: () => Store): void {
     const store = open();
     const namespaceId = await newNamespace(store);
     for (const from of [0, 1, 2]) {
-      const tries = ["a", "b", "c", "d"].map((who) => publish(namespaceId, from, [insertMeter(store, namespaceId, meter({ key: `${who}${from}` }))]));
+      const tries = ["a", "b", "c", "d"].map((who) =>
+        publish(namespaceId, from, [insertMeter(store, namespaceId, meter({ key: `${who}${from}` }))]),
+      );
       const results = await Promise.all(tries);
       expect(results.filter(({ ok }) => ok)).toEqual([{ ok: true, value: { version: from + 1 } }]);
       expect(results.filter(({ ok }) => !ok)).toEqual([stale, stale, stale]);
@@ -48,7 +53,13 @@ export function configSuite(open: () => Store): void {
     const [namespaceId, closed] = [await newNamespace(store), await newNamespace(store)];
     for (const from of [0, 1, 2]) await publish(namespaceId, from);
     await closeNamespace(store, closed, NOW);
-    for (const [id, from] of [[namespaceId, 0], [namespaceId, 2], [namespaceId, 4], [closed, 0], [ulid(), 0]] as const) {
+    for (const [id, from] of [
+      [namespaceId, 0],
+      [namespaceId, 2],
+      [namespaceId, 4],
+      [closed, 0],
+      [ulid(), 0],
+    ] as const) {
       const row = meter();
       expect(await publish(id, from, [insertMeter(store, id, row)])).toEqual(stale);
       expect(await findMeter(store, id, row.id)).toBe(null);
@@ -61,7 +72,8 @@ export function configSuite(open: () => Store): void {
     const namespaceId = await newNamespace(store);
     await publish(namespaceId, 0, [insertMeter(store, namespaceId, meter())]);
     expect(await publish(namespaceId, 1, [insertMeter(store, namespaceId, meter())])).toEqual({
-      ok: false, refusal: { reason: "violation", table: "meters", columns: ["namespace_id", "key"] },
+      ok: false,
+      refusal: { reason: "violation", table: "meters", columns: ["namespace_id", "key"] },
     });
     expect((await currentConfig(store, namespaceId))?.version).toBe(1);
     expect(await readSnapshot(store, namespaceId, 2)).toBe(null);
@@ -86,7 +98,8 @@ export function configSuite(open: () => Store): void {
     const store = open();
     const namespaceId = await newNamespace(store);
     const DAY = 24 * SUPERSEDED_SNAPSHOT_MS;
-    const kept = async () => (await Promise.all([1, 2, 3, 4, 5].map((v) => readSnapshot(store, namespaceId, v)))).map(Boolean);
+    const kept = async () =>
+      (await Promise.all([1, 2, 3, 4, 5].map((v) => readSnapshot(store, namespaceId, v)))).map(Boolean);
     await publish(namespaceId, 0, [], NOW);
     await publish(namespaceId, 1, [], NOW + DAY);
     await publish(namespaceId, 2, [], NOW + 2 * DAY);
@@ -105,7 +118,8 @@ export function configSuite(open: () => Store): void {
     expect(await publishConfig(store, namespaceId, 0, largest, [], NOW)).toMatchObject({ ok: true });
     expect((await currentConfig(store, namespaceId))?.snapshot === largest).toBe(true);
     expect(await publishConfig(store, namespaceId, 1, `${largest}€€€€€€€€€€`, [], NOW)).toMatchObject({
-      ok: false, refusal: { reason: "snapshot_too_large", bytesMax: SNAPSHOT_BYTES_MAX },
+      ok: false,
+      refusal: { reason: "snapshot_too_large", bytesMax: SNAPSHOT_BYTES_MAX },
     });
   });
 
@@ -113,19 +127,40 @@ export function configSuite(open: () => Store): void {
     const store = open();
     const namespaceId = await newNamespace(store);
     const rows = [
-      burnTable({ key: "b", isDefault: true }), burnTable({ key: "a" }), burnTable({ key: "b", version: 2, isDefault: true, body: "{2}" }),
-      burnTable({ key: "b", version: 3, isDefault: true, body: "{3}" }), burnTable({ key: "a", version: 2, isDefault: true }),
+      burnTable({ key: "b", isDefault: true }),
+      burnTable({ key: "a" }),
+      burnTable({ key: "b", version: 2, isDefault: true, body: "{2}" }),
+      burnTable({ key: "b", version: 3, isDefault: true, body: "{3}" }),
+      burnTable({ key: "a", version: 2, isDefault: true }),
     ];
-    for (const row of rows) await commit(store, insertBurnTable(store, namespaceId, row));
-    expect(await store.batch(insertBurnTable(store, namespaceId, rows[1]!))).toMatchObject({ ok: false, refusal: { table: "burn_tables" } });
+    const flags = async () =>
+      (await listBurnTableVersions(store, namespaceId, "b", WHOLE)).items.map(({ isDefault }) => isDefault);
+    for (const row of rows.slice(0, 4)) await commit(store, insertBurnTable(store, namespaceId, row));
+    expect(await flags()).toEqual([true, true, true]);
+    await commit(store, insertBurnTable(store, namespaceId, rows[4]!));
+    expect(await flags()).toEqual([false, false, false]);
+    expect(await store.batch(insertBurnTable(store, namespaceId, rows[1]!))).toMatchObject({
+      ok: false,
+      refusal: { table: "burn_tables" },
+    });
 
     const newest = await everyPage((page) => listBurnTables(store, namespaceId, page), 1);
-    expect(newest).toMatchObject([{ key: "a", version: 2, isDefault: true }, { key: "b", version: 3, isDefault: false, body: "{3}" }]);
+    expect(newest).toMatchObject([
+      { key: "a", version: 2, isDefault: true },
+      { key: "b", version: 3, isDefault: false, body: "{3}" },
+    ]);
     const versions = await everyPage((page) => listBurnTableVersions(store, namespaceId, "b", page), 2);
-    expect(versions.map(({ version, body }) => [version, body])).toEqual([[3, "{3}"], [2, "{2}"], [1, '{"rules":[]}']]);
+    expect(versions.map(({ version, body }) => [version, body])).toEqual([
+      [3, "{3}"],
+      [2, "{2}"],
+      [1, '{"rules":[]}'],
+    ]);
     expect(await findBurnTable(store, namespaceId, "b")).toMatchObject({ version: 3 });
     expect(await findBurnTable(store, namespaceId, "c")).toBe(null);
-    expect(await listBurnTableVersions(store, namespaceId, "b", { cursor: "'; --", limit: 5 })).toEqual({ items: [], nextCursor: null });
+    expect(await listBurnTableVersions(store, namespaceId, "b", { cursor: "'; --", limit: 5 })).toEqual({
+      items: [],
+      nextCursor: null,
+    });
   });
 
   it("frees a deleted meter's key, and changes nothing that is deleted", async () => {
@@ -133,11 +168,18 @@ export function configSuite(open: () => Store): void {
     const namespaceId = await newNamespace(store);
     const [old, next] = [meter({ name: "old" }), meter({ name: "next" })];
     await commit(store, [insertMeter(store, namespaceId, old), deleteMeter(store, namespaceId, old.id, NOW)]);
-    await commit(store, [insertMeter(store, namespaceId, next), updateMeter(store, namespaceId, old.id, { name: "ghost" }, NOW)]);
+    await commit(store, [
+      insertMeter(store, namespaceId, next),
+      updateMeter(store, namespaceId, old.id, { name: "ghost" }, NOW),
+    ]);
     await commit(store, [updateMeter(store, namespaceId, next.id, { metadata: { team: "ä'\"" } }, NOW + 5)]);
     expect(await findMeter(store, namespaceId, old.id)).toBe(null);
     expect(await findMeter(store, namespaceId, "tokens")).toEqual({
-      ...next, namespaceId, metadata: { team: "ä'\"" }, updatedAt: NOW + 5, deletedAt: null,
+      ...next,
+      namespaceId,
+      metadata: { team: "ä'\"" },
+      updatedAt: NOW + 5,
+      deletedAt: null,
     });
   });
 
@@ -145,7 +187,10 @@ export function configSuite(open: () => Store): void {
     const store = open();
     const namespaceId = await newNamespace(store);
     const keys = ["a-b", "Zebra", "ähre", "a_b", "zebra", "a b", "ab", "10", "9", "_", "日本", "%", "'"];
-    await commit(store, keys.map((key) => insertMeter(store, namespaceId, meter({ key }))));
+    await commit(
+      store,
+      keys.map((key) => insertMeter(store, namespaceId, meter({ key }))),
+    );
     const byBytes = [...keys].sort();
     expect((await everyPage((page) => listMeters(store, namespaceId, page), 3)).map(({ key }) => key)).toEqual(byBytes);
   });

@@ -5,6 +5,7 @@ import { expect, it } from "vitest";
 import { decimal, formatDecimal, maxDecimal, minDecimal } from "../../core/decimal";
 import { ratingMessage, type RatingMessage, type Rollup } from "../../schema/messages";
 import { applyRating, ROLLUPS_PER_STATEMENT_MAX } from "../apply-rating";
+import { countUnrated, listFullest, listUnrated } from "../attention";
 import { findCustomer, listCustomers } from "../customers";
 import { countObjects, findObject, listObjects } from "../objects";
 import { MINUTE_RETENTION_MS, purgeMinutes, totalByMeter, type RollupRow } from "../rollups";
@@ -39,15 +40,34 @@ async function projections(store: Store, namespaceId: string): Promise<unknown> 
 /** An object's life as messages: growing totals over three minutes and a quarter, a wallet, and one restore into a new epoch. */
 function life(namespaceId: string): RatingMessage[] {
   const minutes = (step: number): Rollup[] =>
-    [0, 1, 2].filter((minute) => minute <= step).flatMap((minute) =>
-      ["[]", '["gpt-4"]'].map((group) =>
-        rollup({ windowStart: NOW + minute * MINUTE_MS, group, count: step + 1, sum: `${step}.000000000001`, max: String(step), latest: String(step) }),
-      ),
-    );
+    [0, 1, 2]
+      .filter((minute) => minute <= step)
+      .flatMap((minute) =>
+        ["[]", '["gpt-4"]'].map((group) =>
+          rollup({
+            windowStart: NOW + minute * MINUTE_MS,
+            group,
+            count: step + 1,
+            sum: `${step}.000000000001`,
+            max: String(step),
+            latest: String(step),
+          }),
+        ),
+      );
   return [OLD_EPOCH, OLD_EPOCH, OLD_EPOCH, OLD_EPOCH, NEW_EPOCH, NEW_EPOCH].map((epoch, step) =>
     rating({
-      namespaceId, epoch, seq: epoch === OLD_EPOCH ? step + 10 : step - 3, sentAt: NOW + step, eventCount: 10 * step,
-      wallet: { balance: `-${step}.5`, held: "0", currency: "CREDITS", status: step % 2 ? "ACTIVE" : "EXHAUSTED", unrated: step },
+      namespaceId,
+      epoch,
+      seq: epoch === OLD_EPOCH ? step + 10 : step - 3,
+      sentAt: NOW + step,
+      eventCount: 10 * step,
+      wallet: {
+        balance: `-${step}.5`,
+        held: "0",
+        currency: "CREDITS",
+        status: step % 2 ? "ACTIVE" : "EXHAUSTED",
+        unrated: step,
+      },
       rollups: [...minutes(step), rollup({ resolution: "quarter", count: step })],
     }),
   );
@@ -56,7 +76,10 @@ function life(namespaceId: string): RatingMessage[] {
 /** The same message as two, as the outbox sends it when it outgrows one. */
 const split = (message: RatingMessage): RatingMessage[] => {
   const middle = message.rollups.length >> 1;
-  return [{ ...message, rollups: message.rollups.slice(middle) }, { ...message, rollups: message.rollups.slice(0, middle) }];
+  return [
+    { ...message, rollups: message.rollups.slice(middle) },
+    { ...message, rollups: message.rollups.slice(0, middle) },
+  ];
 };
 
 export function projectionSuite(open: () => Store): void {
@@ -65,13 +88,21 @@ export function projectionSuite(open: () => Store): void {
     const reference = await newNamespace(store);
     for (const message of life(reference)) await applyRating(store, [message]);
     const wanted = await projections(store, reference);
-    expect(wanted).toMatchObject([{ length: 7 }, [{ epoch: NEW_EPOCH, lastSeq: 2, eventCount: 50 }], { length: 1 }, [{ balance: "-5.5" }]]);
+    expect(wanted).toMatchObject([
+      { length: 7 },
+      [{ epoch: NEW_EPOCH, lastSeq: 2, eventCount: 50 }],
+      { length: 1 },
+      [{ balance: "-5.5" }],
+    ]);
 
-    const schedules = fc.sample(fc.array(fc.record({ pick: fc.nat(11), cut: fc.boolean() }), { minLength: 4, maxLength: 14 }), { numRuns: 12, seed: 7 });
+    const schedules = fc.sample(
+      fc.array(fc.record({ pick: fc.nat(11), cut: fc.boolean() }), { minLength: 4, maxLength: 14 }),
+      { numRuns: 12, seed: 7 },
+    );
     for (const schedule of schedules) {
       const namespaceId = await newNamespace(store);
       const parts = life(namespaceId).flatMap(split);
-      let batch: RatingMessage[] = [];
+      const batch: RatingMessage[] = [];
       for (const { pick, cut } of schedule) {
         batch.push(parts[pick]!);
         if (cut) await applyRating(store, batch.splice(0));
@@ -87,7 +118,10 @@ export function projectionSuite(open: () => Store): void {
     const namespaceId = await newNamespace(store);
     const at = (epoch: string, seq: number, count: number) =>
       applyRating(store, [rating({ namespaceId, epoch, seq, eventCount: count, rollups: [rollup({ count })] })]);
-    const stored = async () => [(await findObject(store, namespaceId, `${namespaceId}/YWNtZQ`))?.eventCount, (await rollupRows(store, namespaceId))[0]?.count];
+    const stored = async () => [
+      (await findObject(store, namespaceId, `${namespaceId}/YWNtZQ`))?.eventCount,
+      (await rollupRows(store, namespaceId))[0]?.count,
+    ];
     await at(OLD_EPOCH, 900, 7);
     await at(NEW_EPOCH, 1, 3);
     expect(await stored()).toEqual([3, 3]);
@@ -112,14 +146,19 @@ export function projectionSuite(open: () => Store): void {
     const perMessage = Math.ceil(ROLLUPS_PER_STATEMENT_MAX / 4);
     const messages = [...ids, ...ids].map((namespaceId, turn) =>
       rating({
-        namespaceId, object: `${namespaceId}/${turn}`, customer: { id: `c${turn}`, key: `k${turn}`, name: null, home: `${namespaceId}/${turn}`, createdAt: NOW },
-        eventCount: perMessage, rollups: Array.from({ length: perMessage }, (_, n) => rollup({ windowStart: NOW + n * MINUTE_MS })),
+        namespaceId,
+        object: `${namespaceId}/${turn}`,
+        customer: { id: `c${turn}`, key: `k${turn}`, name: null, home: `${namespaceId}/${turn}`, createdAt: NOW },
+        eventCount: perMessage,
+        rollups: Array.from({ length: perMessage }, (_, n) => rollup({ windowStart: NOW + n * MINUTE_MS })),
       }),
     );
     await applyRating(store, messages);
     for (const namespaceId of ids) {
       expect(await countObjects(store, namespaceId)).toEqual({ objects: 2, events: 2 * perMessage });
-      expect(await totalByMeter(store, namespaceId, { resolution: "minute", ...EVER })).toMatchObject([{ count: 2 * perMessage }]);
+      expect(await totalByMeter(store, namespaceId, { resolution: "minute", ...EVER })).toMatchObject([
+        { count: 2 * perMessage },
+      ]);
     }
   });
 
@@ -128,80 +167,178 @@ export function projectionSuite(open: () => Store): void {
     const namespaceId = await newNamespace(store);
     const message = (object: number, seq: number) =>
       rating({
-        namespaceId, seq, object: `${namespaceId}/${object}`, eventCount: seq,
+        namespaceId,
+        seq,
+        object: `${namespaceId}/${object}`,
+        eventCount: seq,
         customer: { id: `c${object}`, key: `k${object}`, name: null, home: "h", createdAt: NOW },
         rollups: Array.from({ length: 20 }, (_, n) => rollup({ windowStart: NOW + n * MINUTE_MS, count: seq })),
       });
     const batches = [1, 2, 3, 4].map((seq) => [1, 2, 3, 4, 5].map((object) => message(object, seq)));
     await Promise.all(batches.map((batch, turn) => applyRating(store, turn % 2 ? batch : batch.toReversed())));
     expect(await countObjects(store, namespaceId)).toEqual({ objects: 5, events: 20 });
-    expect(await totalByMeter(store, namespaceId, { resolution: "minute", ...EVER })).toMatchObject([{ count: 5 * 20 * 4 }]);
+    expect(await totalByMeter(store, namespaceId, { resolution: "minute", ...EVER })).toMatchObject([
+      { count: 5 * 20 * 4 },
+    ]);
   });
 
   it("adopts a customer once, and neither overwrites it nor fails on a taken key", async () => {
     const store = open();
     const namespaceId = await newNamespace(store);
     const say = (seq: number, id: string, name: string) =>
-      applyRating(store, [rating({ namespaceId, seq, customer: { id, key: "acme", name, home: `${namespaceId}/${id}`, createdAt: NOW + seq } })]);
+      applyRating(store, [
+        rating({
+          namespaceId,
+          seq,
+          customer: { id, key: "acme", name, home: `${namespaceId}/${id}`, createdAt: NOW + seq },
+        }),
+      ]);
     await say(1, "first", "Acme");
     await say(2, "first", "Acme, renamed by nobody");
     await say(3, "second", "Another Acme");
     expect(await findCustomer(store, namespaceId, "acme")).toEqual({
-      namespaceId, id: "first", key: "acme", name: "Acme", home: `${namespaceId}/first`, createdAt: NOW + 1, deletedAt: null,
+      namespaceId,
+      id: "first",
+      key: "acme",
+      name: "Acme",
+      home: `${namespaceId}/first`,
+      createdAt: NOW + 1,
+      deletedAt: null,
     });
     expect(await findCustomer(store, namespaceId, "second")).toBe(null);
-    expect(await findObject(store, namespaceId, `${namespaceId}/YWNtZQ`)).toMatchObject({ customerId: "second", firstSeenAt: NOW + 1, updatedAt: NOW });
+    expect(await findObject(store, namespaceId, `${namespaceId}/YWNtZQ`)).toMatchObject({
+      customerId: "second",
+      firstSeenAt: NOW + 1,
+      updatedAt: NOW,
+    });
   });
 
   it("keeps hostile names as they are", async () => {
     const store = open();
     const namespaceId = await newNamespace(store);
-    const names = ["'; drop table rollups; --", 'a"b', "\\u0000", "%_", "\t\n", "🦊", "null", "1e3", "", "$1", "?1", "[1,2]", "x".repeat(512)];
-    await applyRating(store, names.map((name, seq) => rating({
-      namespaceId, seq, object: name, customer: { id: `c${seq}`, key: name, name, home: name, createdAt: NOW }, rollups: [rollup({ meter: name, group: name })],
-    })));
+    const names = [
+      "'; drop table rollups; --",
+      'a"b',
+      "\\u0000",
+      "%_",
+      "\t\n",
+      "🦊",
+      "null",
+      "1e3",
+      "",
+      "$1",
+      "?1",
+      "[1,2]",
+      "x".repeat(512),
+    ];
+    await applyRating(
+      store,
+      names.map((name, seq) =>
+        rating({
+          namespaceId,
+          seq,
+          object: name,
+          customer: { id: `c${seq}`, key: name, name, home: name, createdAt: NOW },
+          rollups: [rollup({ meter: name, group: name })],
+        }),
+      ),
+    );
     expect((await rollupRows(store, namespaceId)).map(({ groupKey }) => groupKey).sort()).toEqual([...names].sort());
-    expect((await everyPage((page) => listObjects(store, namespaceId, page), 4)).map(({ name }) => name).sort()).toEqual([...names].sort());
+    expect(
+      (await everyPage((page) => listObjects(store, namespaceId, page), 4)).map(({ name }) => name).sort(),
+    ).toEqual([...names].sort());
     for (const name of names) expect(await findCustomer(store, namespaceId, name)).toMatchObject({ key: name, name });
     // What Postgres cannot store is refused at the consumer's door, so that it never stops a batch.
-    for (const name of ["a\0b", "\ud800"]) expect(ratingMessage.safeParse(rating({ namespaceId, object: name })).success).toBe(false);
+    for (const name of ["a\0b", "\ud800"])
+      expect(ratingMessage.safeParse(rating({ namespaceId, object: name })).success).toBe(false);
   });
 
   it("adds up decimals of any size and sign to the last digit", async () => {
     const store = open();
-    const nasty = ["0", "-0.000000000001", "0.1", "0.2", "9007199254740993", "-99999999999999999999999999.999999999999", "12345678901234567890123456.5", "1000000000000", "-1000000000000.5"];
+    const nasty = [
+      "0",
+      "-0.000000000001",
+      "0.1",
+      "0.2",
+      "9007199254740993",
+      "-99999999999999999999999999.999999999999",
+      "12345678901234567890123456.5",
+      "1000000000000",
+      "-1000000000000.5",
+    ];
     const units = fc.bigInt({ min: -(10n ** 38n) + 1n, max: 10n ** 38n - 1n });
-    const samples = [[nasty[1]!], nasty, Array.from({ length: 10 }, () => "0.1"), ...fc.sample(fc.array(fc.oneof(units, fc.bigInt({ min: -(10n ** 14n), max: 10n ** 14n })).map(formatDecimal), { minLength: 1, maxLength: 30 }), { numRuns: 25, seed: 11 })];
+    const samples = [
+      [nasty[1]!],
+      nasty,
+      Array.from({ length: 10 }, () => "0.1"),
+      ...fc.sample(
+        fc.array(fc.oneof(units, fc.bigInt({ min: -(10n ** 14n), max: 10n ** 14n })).map(formatDecimal), {
+          minLength: 1,
+          maxLength: 30,
+        }),
+        { numRuns: 25, seed: 11 },
+      ),
+    ];
     for (const texts of samples) {
       const namespaceId = await newNamespace(store);
-      await applyRating(store, [rating({ namespaceId, rollups: texts.map((text, n) => rollup({ windowStart: n * MINUTE_MS, count: 2 ** 40, sum: text, min: text, max: text })) })]);
+      await applyRating(store, [
+        rating({
+          namespaceId,
+          rollups: texts.map((text, n) =>
+            rollup({ windowStart: n * MINUTE_MS, count: 2 ** 40, sum: text, min: text, max: text }),
+          ),
+        }),
+      ]);
       const values = texts.map(decimal);
-      expect(await totalByMeter(store, namespaceId, { resolution: "minute", ...EVER })).toMatchObject([{
-        count: texts.length * 2 ** 40,
-        sum: values.reduce((total, value) => total + value, 0n),
-        min: values.reduce(minDecimal),
-        max: values.reduce(maxDecimal),
-      }]);
+      expect(await totalByMeter(store, namespaceId, { resolution: "minute", ...EVER })).toMatchObject([
+        {
+          count: texts.length * 2 ** 40,
+          sum: values.reduce((total, value) => total + value, 0n),
+          min: values.reduce(minDecimal),
+          max: values.reduce(maxDecimal),
+        },
+      ]);
     }
   });
 
   it("totals each meter over the windows that start in a half-open range, at one resolution", async () => {
     const store = open();
     const namespaceId = await newNamespace(store);
-    await applyRating(store, [rating({
-      namespaceId,
-      rollups: [
-        rollup({ windowStart: 0, sum: "1" }), rollup({ windowStart: 60_000, sum: "2", latest: "7", latestAt: 61_000 }), rollup({ windowStart: 60_000, group: "[1]", sum: "4", latest: "8", latestAt: 62_000 }),
-        rollup({ windowStart: 120_000, sum: "8" }), rollup({ windowStart: 0, resolution: "quarter", sum: "15" }),
-        rollup({ meter: "requests", windowStart: 60_000, count: 3, sum: "0", min: null, max: null, latest: null, latestAt: null }),
-      ],
-    })]);
+    await applyRating(store, [
+      rating({
+        namespaceId,
+        rollups: [
+          rollup({ windowStart: 0, sum: "1" }),
+          rollup({ windowStart: 60_000, sum: "2", latest: "7", latestAt: 61_000 }),
+          rollup({ windowStart: 60_000, group: "[1]", sum: "4", latest: "8", latestAt: 62_000 }),
+          rollup({ windowStart: 120_000, sum: "8" }),
+          rollup({ windowStart: 0, resolution: "quarter", sum: "15" }),
+          rollup({
+            meter: "requests",
+            windowStart: 60_000,
+            count: 3,
+            sum: "0",
+            min: null,
+            max: null,
+            latest: null,
+            latestAt: null,
+          }),
+        ],
+      }),
+    ]);
     const range = { resolution: "minute", from: 60_000, to: 120_000 } as const;
     const [requests, tokens] = await totalByMeter(store, namespaceId, range);
     expect(requests).toEqual({ meterKey: "requests", count: 3, sum: 0n, min: null, max: null, latest: null });
-    expect(tokens).toMatchObject({ meterKey: "tokens", count: 2, sum: decimal("6"), latest: { value: "8", at: 62_000 } });
+    expect(tokens).toMatchObject({
+      meterKey: "tokens",
+      count: 2,
+      sum: decimal("6"),
+      latest: { value: "8", at: 62_000 },
+    });
     expect(await totalByMeter(store, namespaceId, { ...range, meterKey: "tokens" })).toEqual([tokens]);
-    expect(await totalByMeter(store, namespaceId, { ...range, resolution: "quarter", from: 0 })).toMatchObject([{ sum: decimal("15") }]);
+    expect(await totalByMeter(store, namespaceId, { ...range, resolution: "quarter", from: 0 })).toMatchObject([
+      { sum: decimal("15") },
+    ]);
     expect(await totalByMeter(store, namespaceId, { ...range, from: 120_001, to: 130_000 })).toEqual([]);
   });
 
@@ -210,12 +347,16 @@ export function projectionSuite(open: () => Store): void {
     const namespaceId = await newNamespace(store);
     const edge = NOW - MINUTE_RETENTION_MS;
     const windows = [edge - 3 * MINUTE_MS, edge - 2 * MINUTE_MS, edge - MINUTE_MS, edge, NOW];
-    await applyRating(store, [rating({
-      namespaceId,
-      rollups: windows.flatMap((windowStart) => [
-        rollup({ windowStart }), rollup({ windowStart, meter: "requests" }), rollup({ windowStart, resolution: "quarter" }),
-      ]),
-    })]);
+    await applyRating(store, [
+      rating({
+        namespaceId,
+        rollups: windows.flatMap((windowStart) => [
+          rollup({ windowStart }),
+          rollup({ windowStart, meter: "requests" }),
+          rollup({ windowStart, resolution: "quarter" }),
+        ]),
+      }),
+    ]);
     const left = async () => (await rollupRows(store, namespaceId)).map(({ resolution }) => resolution);
     expect(await purgeMinutes(store, namespaceId, NOW, 4)).toBe(4);
     expect(await purgeMinutes(store, namespaceId, NOW, 4)).toBe(2);
@@ -231,8 +372,38 @@ export function projectionSuite(open: () => Store): void {
     await applyRating(store, [rating({ namespaceId }), rating({ namespaceId, seq: 2, wallet })]);
     const customerId = rating({ namespaceId }).customer.id;
     expect(await findWallet(store, namespaceId, customerId)).toEqual({
-      namespaceId, customerId, ...wallet, epoch: OLD_EPOCH, seq: 2, updatedAt: NOW,
+      namespaceId,
+      customerId,
+      ...wallet,
+      epoch: OLD_EPOCH,
+      seq: 2,
+      updatedAt: NOW,
     });
     expect(await findWallet(store, namespaceId, ulid())).toBe(null);
+  });
+
+  it("finds the customers with unpriced usage, and those near what one object holds", async () => {
+    const store = open();
+    const [ours, theirs] = [await newNamespace(store), await newNamespace(store)];
+    const wallet = (unrated: number) => ({
+      balance: "0",
+      held: "0",
+      currency: "CREDITS",
+      status: "ACTIVE" as const,
+      unrated,
+    });
+    const customer = (n: number) => ({ id: `c${n}`, key: `k${n}`, name: null, home: `h${n}`, createdAt: NOW });
+    const of = (namespaceId: string, n: number, unrated: number) =>
+      rating({ namespaceId, object: `o${n}`, customer: customer(n), eventCount: n * 100, wallet: wallet(unrated) });
+    await applyRating(store, [of(ours, 1, 3), of(ours, 2, 0), of(ours, 3, 4), of(theirs, 4, 5)]);
+
+    expect(await listUnrated(store, ours, { afterId: null, limit: 1 })).toEqual([{ customerId: "c1", unrated: 3 }]);
+    expect(await listUnrated(store, ours, { afterId: "c1", limit: 5 })).toEqual([{ customerId: "c3", unrated: 4 }]);
+    expect(await countUnrated(store, ours)).toBe(7);
+    expect(await countUnrated(store, ulid())).toBe(0);
+    expect(await listFullest(store, ours, { eventsMin: 100, limit: 5 })).toEqual([
+      { customerKey: "k3", events: 300 },
+      { customerKey: "k2", events: 200 },
+    ]);
   });
 }

@@ -2,9 +2,23 @@
 import { ulid } from "ulid";
 import { expect, it } from "vitest";
 import {
-  countUnreplayed, findDeadLetter, listAllDeadLetters, listDeadLetters, markReplayed, recordDeadLetters, type NewDeadLetter,
+  countUnreplayed,
+  findDeadLetter,
+  listAllDeadLetters,
+  listDeadLetters,
+  markReplayed,
+  recordDeadLetters,
+  type NewDeadLetter,
 } from "../dead-letters";
-import { claimKey, findAnswer, IDEMPOTENCY_MS, isRepeat, purgeAnswers, rememberAnswer, type RememberedAnswer } from "../idempotency";
+import {
+  claimKey,
+  findAnswer,
+  IDEMPOTENCY_MS,
+  isRepeat,
+  purgeAnswers,
+  rememberAnswer,
+  type RememberedAnswer,
+} from "../idempotency";
 import { insertMeter, listMeters } from "../meters";
 import { commit, type Store } from "../store";
 import { everyPage, meter, newNamespace, NOW } from "./builders";
@@ -12,18 +26,35 @@ import { everyPage, meter, newNamespace, NOW } from "./builders";
 const WHOLE = { cursor: null, limit: 100 };
 
 const answer = (of: Partial<RememberedAnswer> = {}): RememberedAnswer => ({
-  key: "retry-1", route: "POST /api/v1/meters", bodyHash: "h1", status: 201, response: '{"sealed":true}', createdAt: NOW, ...of,
+  key: "retry-1",
+  route: "POST /api/v1/meters",
+  bodyHash: "h1",
+  status: 201,
+  response: '{"sealed":true}',
+  createdAt: NOW,
+  ...of,
 });
 
 const letter = (of: Partial<NewDeadLetter> = {}): NewDeadLetter => ({
-  id: ulid(), namespaceId: null, queue: "rating", body: '{"v":1}', reason: "did not parse: wallet", attempts: 20, createdAt: NOW, ...of,
+  id: ulid(),
+  namespaceId: null,
+  queue: "rating",
+  body: '{"v":1}',
+  reason: "did not parse: wallet",
+  attempts: 20,
+  createdAt: NOW,
+  ...of,
 });
 
 export function requestSuite(open: () => Store): void {
   /** A mutation under an Idempotency-Key: makes a meter and remembers the answer. */
   const request = (namespaceId: string, key: string, of: Partial<RememberedAnswer> = {}) =>
-    open().batch([insertMeter(open(), namespaceId, meter({ key })), ...rememberAnswer(open(), namespaceId, answer(of))]);
-  const madeMeters = async (namespaceId: string) => (await listMeters(open(), namespaceId, WHOLE)).items.map(({ key }) => key);
+    open().batch([
+      insertMeter(open(), namespaceId, meter({ key })),
+      ...rememberAnswer(open(), namespaceId, answer(of)),
+    ]);
+  const madeMeters = async (namespaceId: string) =>
+    (await listMeters(open(), namespaceId, WHOLE)).items.map(({ key }) => key);
 
   it("remembers an answer together with the change it reports, or neither", async () => {
     const store = open();
@@ -71,7 +102,12 @@ export function requestSuite(open: () => Store): void {
     const namespaceId = await newNamespace(store);
     // Long before every other test's, so that only these are expired.
     const LONG_AGO = 1_000_000;
-    for (const [key, createdAt] of [["a", LONG_AGO], ["b", LONG_AGO + 1], ["c", LONG_AGO + 2], ["d", NOW]] as const) {
+    for (const [key, createdAt] of [
+      ["a", LONG_AGO],
+      ["b", LONG_AGO + 1],
+      ["c", LONG_AGO + 2],
+      ["d", NOW],
+    ] as const) {
       await commit(store, rememberAnswer(store, namespaceId, answer({ key, createdAt })));
     }
     const now = LONG_AGO + IDEMPOTENCY_MS + 1;
@@ -110,10 +146,14 @@ export function requestSuite(open: () => Store): void {
     const nobodys = letter({ id: ulid(NOW + 4) });
     await recordDeadLetters(store, [...ours, nobodys]);
     const ids = (letters: { id: string }[]) => letters.map(({ id }) => id);
-    expect(ids(await everyPage((page) => listDeadLetters(store, namespaceId, page), 2))).toEqual(ids(ours.toReversed()));
+    expect(ids(await everyPage((page) => listDeadLetters(store, namespaceId, page), 2))).toEqual(
+      ids(ours.toReversed()),
+    );
     expect(await findDeadLetter(store, namespaceId, nobodys.id)).toBe(null);
     const all = ids(await everyPage((page) => listAllDeadLetters(store, page), 2));
-    expect(all.filter((id) => [...ours, nobodys].some((one) => one.id === id))).toEqual(ids([nobodys, ...ours.toReversed()]));
+    expect(all.filter((id) => [...ours, nobodys].some((one) => one.id === id))).toEqual(
+      ids([nobodys, ...ours.toReversed()]),
+    );
     expect(await findDeadLetter(store, null, nobodys.id)).toMatchObject({ id: nobodys.id });
     await markReplayed(store, null, nobodys.id, NOW);
     expect(await findDeadLetter(store, null, nobodys.id)).toMatchObject({ replayedAt: NOW });
