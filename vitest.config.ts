@@ -38,12 +38,14 @@ const built = ["./scripts/docs-ui.ts"];
 
 export default defineConfig({
   test: {
+    // What a passing test logged is noise; a failing one shows it.
+    silent: "passed-only",
     experimental: { diagnostics: false },
     projects: [
       {
         test: {
           name: "core",
-          include: ["{core,providers,schema,sdk}/**/*.test.ts"],
+          include: ["{core,providers,schema,sdk,test/simulator}/**/*.test.ts"],
         },
       },
       {
@@ -51,7 +53,7 @@ export default defineConfig({
         test: {
           name: "workerd",
           include: ["{durable-objects,workers,test}/**/*.test.ts"],
-          exclude: ["test/process/**"],
+          exclude: ["test/{process,simulator}/**"],
           globalSetup: built,
           setupFiles: migrated,
         },

@@ -19,14 +19,14 @@ export const BURN_TABLE = {
 const INPUT_TOKEN_COST = 2_500_000n;
 const OUTPUT_TOKEN_COST = 10_000_000n;
 
-/** Four models of two kinds: eight group combinations. */
+/** The seeded meter `tokens_total` sums `$.tokens` of these by model and type: here eight group combinations. */
+const METERED_TYPE = "prompt";
 const MODELS = ["gpt-4.1", "gpt-4.1-mini", "claude-sonnet-4-5", "mistral-large-2"];
-const PROVIDERS = ["openai", "azure"];
 const TYPES = ["input", "output"];
 
-/** Tracks carry one event; batches carry `batch` of them as CloudEvents. `read` has no body. */
+/** `track`: one event, debited. `track-metered`: and metered. `events`: `batch` CloudEvents, debited and metered. `read` has no body. */
 export interface Stream {
-  kind: "track" | "track-grouped" | "events" | "read";
+  kind: "track" | "track-metered" | "events" | "read";
   customer: string;
   /** Makes ids unique: two streams of one customer have different runs. */
   run: string;
@@ -50,30 +50,33 @@ const outputTokens = (event: number): number => 10 + ((event * 10_007) % 499);
 const pick = <T>(from: readonly T[], event: number): T => from[event % from.length]!;
 
 export function bodyOf(stream: Stream, request: number): string {
-  if (stream.kind === "events") {
-    const first = request * stream.batch;
-    return JSON.stringify(Array.from({ length: stream.batch }, (_, place) => cloudEvent(stream, first + place)));
+  const { kind, customer, run, batch } = stream;
+  if (kind === "events") {
+    return JSON.stringify(Array.from({ length: batch }, (_, place) => cloudEvent(stream, request * batch + place)));
   }
-  const { customer, run } = stream;
-  const usage = { inputTokens: inputTokens(request), outputTokens: outputTokens(request) };
+  const { usage, tokens, model, type } = contentOf(request);
   const id = `${run}-${request}`;
   return JSON.stringify(
-    stream.kind === "track"
+    kind === "track"
       ? { customer, feature: "chat", usage, id }
-      : { customer, feature: "chat", usage, id, model: pick(MODELS, request), provider: pick(PROVIDERS, request >> 2) },
+      : { customer, feature: METERED_TYPE, model, usage, id, metadata: { tokens, type } },
   );
 }
 
-function cloudEvent({ customer, run, fromMs, spanMs, cycle }: Stream, event: number) {
+function contentOf(event: number) {
   const usage = { inputTokens: inputTokens(event), outputTokens: outputTokens(event) };
+  return { tokens: usage.inputTokens + usage.outputTokens, model: pick(MODELS, event), type: pick(TYPES, event >> 2), usage };
+}
+
+function cloudEvent({ customer, run, fromMs, spanMs, cycle }: Stream, event: number) {
   return {
     specversion: "1.0",
     id: `${run}-${event}`,
     source: "bench",
-    type: "prompt",
+    type: METERED_TYPE,
     subject: customer,
     time: new Date(fromMs + Math.floor(((event % cycle) / cycle) * spanMs)).toISOString(),
-    data: { tokens: usage.inputTokens + usage.outputTokens, model: pick(MODELS, event), type: pick(TYPES, event >> 2), usage },
+    data: contentOf(event),
   };
 }
 

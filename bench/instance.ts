@@ -3,7 +3,7 @@
  * the product as `npm start` runs it, the product under instruments, and the baselines.
  */
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as esbuild from "esbuild";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
@@ -56,36 +56,42 @@ export interface Instruments {
   counted?: boolean;
 }
 
-/** The product on a state that `startProduct` has made: it has migrated and seeded it. */
-export const startInstrumented = (stateDir: string, { inspectorPort, counted = false }: Instruments): Promise<Instance> =>
-  claim(stateDir, async () => {
-    const [{ options }, product] = await Promise.all([readWorkerOptions(), bundleWorker()]);
-    const modules = counted ? [await compileSubject(), ...product] : product;
-    const worker = { ...options, name: "tollgate", modulesRoot: "/", modules, bindings: { TOLLGATE_LOCAL: "1" } };
-    return startMiniflare(stateDir, worker, inspectorPort);
-  });
+/** The product on a state that `startProduct` has made: it has migrated and seeded it. `script` is its bundle. */
+export async function startInstrumented(stateDir: string, { inspectorPort, counted = false }: Instruments): Promise<Instance & { script: string }> {
+  const [{ options }, product] = await Promise.all([readWorkerOptions(), bundleWorker()]);
+  const modules: Module[] = counted ? [{ type: "ESModule", path: "subject.js", contents: await compile("subject.ts") }, ...product] : product;
+  const worker = { ...options, name: "tollgate", modulesRoot: "/", modules, bindings: { TOLLGATE_LOCAL: "1" } };
+  const instance = await claim(stateDir, () => startMiniflare(stateDir, worker, inspectorPort));
+  return Object.assign(instance, { script: String(product[0]?.contents) });
+}
 
 /** One handler of baseline.ts as the whole Worker. */
-export const startBaseline = (handler: Baseline, stateDir: string): Promise<Instance> =>
-  claim(stateDir, async () => {
-    const { options } = await readWorkerOptions();
-    const source = await readFile(join(import.meta.dirname, "baseline.ts"), "utf8");
-    const { code } = await esbuild.transform(source, { loader: "ts", target: "es2024" });
-    const instance = await startMiniflare(stateDir, {
-      name: "baseline",
-      compatibilityDate: options.compatibilityDate,
-      compatibilityFlags: options.compatibilityFlags,
-      modulesRoot: "/",
-      modules: [
-        { type: "ESModule", path: "index.js", contents: `export { BaselineObject, ${handler} as default } from "./baseline.js";` },
-        { type: "ESModule", path: "baseline.js", contents: code },
-      ],
-      durableObjects: { OBJECT: { className: "BaselineObject", useSQLite: true } },
-    });
-    // As scripts/local.ts says: an option that miniflare no longer knows puts objects into memory, and B2 would look fast.
-    if (!existsSync(join(stateDir, "do", "baseline-BaselineObject"))) throw new Error("the baseline's object storage is not on disk");
-    return instance;
-  });
+export const startBaseline = (handler: Baseline, stateDir: string, inspectorPort?: number): Promise<Instance> =>
+  startAlone(stateDir, "baseline", handler, "BaselineObject", inspectorPort);
+
+/** The dedup index alone in an object (dedup-worker.ts). */
+export const startDedup = (stateDir: string): Promise<Instance> => startAlone(stateDir, "dedup-worker", "default", "DedupObject");
+
+/** A Worker of ours with one object class, bound as OBJECT. */
+async function startAlone(stateDir: string, file: string, handler: string, className: string, inspectorPort?: number): Promise<Instance> {
+  const [{ options }, code] = await Promise.all([readWorkerOptions(), compile(`${file}.ts`)]);
+  const main = `export { ${className}, ${handler} as default } from "./${file}.js";`;
+  const worker: WorkerOptions = {
+    name: "bench",
+    compatibilityDate: options.compatibilityDate,
+    compatibilityFlags: options.compatibilityFlags,
+    modulesRoot: "/",
+    modules: [
+      { type: "ESModule", path: "index.js", contents: main },
+      { type: "ESModule", path: `${file}.js`, contents: code },
+    ],
+    durableObjects: { OBJECT: { className, useSQLite: true } },
+  };
+  const instance = await claim(stateDir, () => startMiniflare(stateDir, worker, inspectorPort));
+  // As scripts/local.ts says: an option that miniflare no longer knows puts objects into memory, and B2 would look fast.
+  if (!existsSync(join(stateDir, "do", `bench-${className}`))) throw new Error("the object storage of a bench Worker is not on disk");
+  return instance;
+}
 
 type Started = Pick<Instance, "port" | "miniflare" | "close">;
 type WorkerOptions = Parameters<typeof convertV4MiniflareOptions>[0] extends infer O ? (O extends { workers: (infer W)[] } ? W : never) : never;
@@ -126,10 +132,10 @@ async function claim(stateDir: string, start: () => Promise<Started>): Promise<I
   return instance;
 }
 
-/** subject.ts as a module beside the product's bundle, which it imports. */
-async function compileSubject(): Promise<Module> {
+/** A file of this folder as a module; the product that it may wrap stays a module of its own beside it. */
+async function compile(file: string): Promise<string> {
   const built = await esbuild.build({
-    entryPoints: [join(import.meta.dirname, "subject.ts")],
+    entryPoints: [join(import.meta.dirname, file)],
     bundle: true,
     write: false,
     format: "esm",
@@ -143,5 +149,5 @@ async function compileSubject(): Promise<Module> {
     ],
     logLevel: "silent",
   });
-  return { type: "ESModule", path: "subject.js", contents: built.outputFiles[0]!.text };
+  return built.outputFiles[0]!.text;
 }

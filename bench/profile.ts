@@ -1,57 +1,72 @@
 /**
- * Where the product's CPU goes under load: `node --import ./scripts/typescript.mjs bench/profile.ts [track|events|read] [--requests n]
- * [--top n] [--out file.cpuprofile]`. Takes a CPU profile of the product's isolate through workerd's inspector, edge and objects
- * together, and prints the functions by the time in themselves; --out also writes it for Chrome's DevTools.
- * JavaScript only: what the process spends outside of it (HTTP, sockets, disk) is the row "(program)".
+ * Where CPU goes under load: `node --import ./scripts/typescript.mjs bench/profile.ts [track|events|read] [--of store] [--requests n]
+ * [--top n] [--out file.cpuprofile]`. Takes a CPU profile through workerd's inspector, of the product (edge and objects together) or
+ * of a baseline, and prints the functions by the time in themselves; --out also writes it for Chrome's DevTools.
+ * JavaScript and what it calls only: HTTP, sockets and disk are other threads' and show as the difference to workerd's CPU.
  */
 import { writeFileSync } from "node:fs";
-import { SourceMap, type SourceMapPayload } from "node:module";
 import { createServer } from "node:net";
 import { parseArgs } from "node:util";
 import Table from "cli-table3";
 import WebSocket from "ws";
-import { bundleWorker } from "../scripts/bundle";
 import { apiOf, grant, publishPrices } from "./api";
-import { planOf } from "./contest";
+import { sumsOf, type Stream } from "./bodies";
+import { planOf, type Route } from "./contest";
 import { processCpuMs } from "./cpu";
 import { fixed } from "./figure";
-import { closeAll, freshState, startInstrumented, startProduct } from "./instance";
+import { closeAll, freshState, startBaseline, startInstrumented, startProduct, type Baseline, type Instance } from "./instance";
 import { startLoad } from "./load";
-import { idle } from "./settled";
+import { credits, idle, landed } from "./settled";
 import { newStream, ROUTES } from "./stage";
 
-const SAMPLING_US = 250;
+const SAMPLING_US = 200;
+const SAMPLE_US_MAX = 2 * SAMPLING_US;
+const CUSTOMER = "profiled";
+const GRANTED = 1_000_000;
+const LINE_CHARS = 50;
 const WARM_UP_SHARE = 0.5;
 const QUIET_LIMIT_MS = 60_000;
 const DEFAULT_REQUESTS = { track: 6_000, events: 600, read: 8_000 };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { requests: { type: "string" }, top: { type: "string", default: "30" }, out: { type: "string" } },
+  options: {
+    of: { type: "string" },
+    requests: { type: "string" },
+    top: { type: "string", default: "30" },
+    out: { type: "string" },
+  },
 });
 const kind = (positionals[0] ?? "track") as keyof typeof DEFAULT_REQUESTS;
 if (!(kind in DEFAULT_REQUESTS)) throw new Error(`profile one of ${Object.keys(DEFAULT_REQUESTS).join(", ")}`);
 const requests = values.requests === undefined ? DEFAULT_REQUESTS[kind] : Number(values.requests);
 
 interface CpuProfile {
-  nodes: { id: number; callFrame: { functionName: string; url: string; lineNumber: number; columnNumber: number } }[];
+  nodes: { id: number; callFrame: CallFrame; children?: number[] }[];
   samples: number[];
   timeDeltas: number[];
 }
 
+interface CallFrame {
+  functionName: string;
+  url: string;
+  lineNumber: number;
+  columnNumber: number;
+}
+
+/** Of one function, wherever it was called from. */
+interface Cost {
+  name: string;
+  at: string;
+  selfUs: number;
+  /** With what it called. */
+  totalUs: number;
+}
+
 const load = startLoad();
 try {
-  const stateDir = await freshState("profile");
-  // Migrates and seeds; the inspected instance goes on with the same state.
-  await (await startProduct(stateDir)).close();
   const inspectorPort = await freePort();
-  const instance = await startInstrumented(stateDir, { inspectorPort });
-  const api = apiOf(instance);
-  await publishPrices(api);
-  await grant(api, "profiled", 1_000_000);
-
-  const stream = newStream(kind, "profiled", kind === "events" ? 100 : 1);
-  const route = kind === "read" ? { ...ROUTES.read, path: "/api/v1/wallets/profiled" } : ROUTES[kind];
+  const { instance, route, stream, quiet, fileOf } = await (values.of === undefined ? ours(inspectorPort) : theirs(values.of as Baseline, inspectorPort));
   const warmUp = Math.ceil(requests * WARM_UP_SHARE);
   await load.send(planOf(instance, route, stream, 0, warmUp));
   await idle(instance, QUIET_LIMIT_MS);
@@ -62,50 +77,122 @@ try {
   await inspector.send("Profiler.start");
   const cpuBefore = processCpuMs(instance.pid);
   const { wallMs } = await load.send(planOf(instance, route, stream, warmUp, requests));
-  await idle(instance, QUIET_LIMIT_MS);
+  await quiet(warmUp + requests);
   const cpuMs = processCpuMs(instance.pid) - cpuBefore;
   const { profile } = (await inspector.send("Profiler.stop")) as { profile: CpuProfile };
   inspector.close();
   if (values.out !== undefined) writeFileSync(values.out, JSON.stringify(profile));
-  await print(profile, cpuMs, wallMs);
+  print(costsOf(profile, fileOf), cpuMs, wallMs);
 } finally {
   load.close();
   await closeAll();
 }
 
-async function print(profile: CpuProfile, cpuMs: number, wallMs: number): Promise<void> {
-  const place = await sourcePlaces();
-  const frames = new Map(profile.nodes.map(({ id, callFrame }) => [id, `${callFrame.functionName || "(anonymous)"}\0${place(callFrame)}`]));
-  const selfUs = new Map<string, number>();
-  for (const [index, id] of profile.samples.entries()) {
-    const frame = frames.get(id)!;
-    selfUs.set(frame, (selfUs.get(frame) ?? 0) + profile.timeDeltas[index]!);
-  }
-  const idleUs = [...selfUs].find(([frame]) => frame.startsWith("(idle)"))?.[1] ?? 0;
-  const busyUs = [...selfUs.values()].reduce((sum, us) => sum + us, 0) - idleUs;
-  const events = kind === "events" ? " of 100 events" : "";
-  console.log(
-    `${kind}: ${requests} requests${events} in ${fixed(wallMs / 1_000, 1)} s; workerd used ${fixed((cpuMs * 1_000) / requests, 0)} µs CPU a request ` +
-      `(more than without the profiler), the isolate ${fixed(busyUs / requests, 0)} µs`,
-  );
-  const table = new Table({ head: ["self µs/request", "share", "function", "at"], style: { head: [], border: [] }, colAligns: ["right", "right", "left", "left"] });
-  const top = [...selfUs].filter(([frame]) => !frame.startsWith("(idle)")).toSorted(([, a], [, b]) => b - a).slice(0, Number(values.top));
-  for (const [frame, us] of top) {
-    const [name, at] = frame.split("\0");
-    table.push([fixed(us / requests, 1), `${fixed((us / busyUs) * 100, 1)} %`, name, at]);
-  }
-  console.log(table.toString());
+interface Profiled {
+  instance: Instance;
+  route: Route;
+  stream: Stream;
+  /** Not until it is idle: the profiler keeps the process busy. */
+  quiet(sent: number): Promise<void>;
+  fileOf: (frame: CallFrame) => string;
 }
 
-/** Positions in the bundle as positions in our sources, from the bundle's inline source map. */
-async function sourcePlaces(): Promise<(frame: CpuProfile["nodes"][number]["callFrame"]) => string> {
-  const script = String((await bundleWorker())[0]?.contents);
-  const map = script.slice(script.lastIndexOf("base64,") + "base64,".length).trim();
-  const sources = new SourceMap(JSON.parse(Buffer.from(map, "base64").toString()) as SourceMapPayload);
-  return ({ url, lineNumber, columnNumber }) => {
+async function ours(inspectorPort: number): Promise<Profiled> {
+  const stateDir = await freshState("profile");
+  // Migrates and seeds; the inspected instance goes on with the same state.
+  await (await startProduct(stateDir)).close();
+  const instance = await startInstrumented(stateDir, { inspectorPort });
+  const api = apiOf(instance);
+  await publishPrices(api);
+  const stream = newStream(kind, CUSTOMER, kind === "events" ? 100 : 1);
+  await grant(api, CUSTOMER, GRANTED);
+  return {
+    instance,
+    stream,
+    route: kind === "read" ? { ...ROUTES.read, path: `/api/v1/wallets/${CUSTOMER}` } : ROUTES[kind],
+    async quiet(sent) {
+      const sums = { ...sumsOf(stream, 0, sent), granted: credits(GRANTED) };
+      await landed(instance, { customer: CUSTOMER, sent: sums, metered: kind === "events" }, QUIET_LIMIT_MS);
+    },
+    fileOf: sourceFiles(instance.script),
+  };
+}
+
+async function theirs(baseline: Baseline, inspectorPort: number): Promise<Profiled> {
+  return {
+    instance: await startBaseline(baseline, await freshState("profile"), inspectorPort),
+    stream: newStream(kind, CUSTOMER, kind === "events" ? 100 : 1),
+    route: { ...ROUTES[kind], path: `/${CUSTOMER}` },
+    quiet: async () => undefined,
+    fileOf: ({ url }) => url,
+  };
+}
+
+function print(costs: Cost[], cpuMs: number, wallMs: number): void {
+  const busyUs = costs.reduce((sum, { selfUs }) => sum + selfUs, 0);
+  const events = kind === "events" ? " of 100 events" : "";
+  console.log(
+    `${kind}: ${requests} requests${events} in ${fixed(wallMs / 1_000, 1)} s; workerd used ${fixed((cpuMs * 1_000) / requests, 0)} µs CPU a request, ` +
+      `the profiler's included; the isolate was busy for ${fixed(busyUs / requests, 0)} µs a request. Below, µs a request`,
+  );
+  const table = newTable(["self µs", "share", "total µs", "function", "at"], ["right", "right", "right", "left", "left"]);
+  for (const { name, at, selfUs, totalUs } of costs.toSorted((a, b) => b.selfUs - a.selfUs).slice(0, Number(values.top))) {
+    table.push([fixed(selfUs / requests, 1), percent(selfUs / busyUs), fixed(totalUs / requests, 1), name, at]);
+  }
+  console.log(table.toString());
+
+  const files = Object.entries(Object.groupBy(costs, ({ at, name }) => (at === "" ? name : at.split(": ")[0]!)))
+    .map(([file, all = []]): [string, number] => [file, all.reduce((sum, { selfUs }) => sum + selfUs, 0)])
+    .toSorted(([, a], [, b]) => b - a)
+    .slice(0, Number(values.top));
+  const byFile = newTable(["self µs", "share", "file"], ["right", "right", "left"]);
+  for (const [file, us] of files) byFile.push([fixed(us / requests, 1), percent(us / busyUs), file]);
+  console.log(byFile.toString());
+}
+
+function percent(share: number): string {
+  return `${fixed(share * 100, 1)} %`;
+}
+
+function newTable(head: string[], colAligns: ("left" | "right")[]) {
+  return new Table({ head, colAligns, style: { head: [], border: [] }, chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" } });
+}
+
+function costsOf({ nodes, samples, timeDeltas }: CpuProfile, fileOf: (frame: CallFrame) => string): Cost[] {
+  const selfUs = new Map<number, number>();
+  // Between samples further apart the thread did not run, or not our code: whoever came next is not to blame.
+  for (const [index, id] of samples.entries()) selfUs.set(id, (selfUs.get(id) ?? 0) + Math.min(timeDeltas[index]!, SAMPLE_US_MAX));
+  const costs = new Map<string, Cost>();
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  // Totals from the leaves up; a function that calls itself is counted once, where it was first entered.
+  const visit = (node: CpuProfile["nodes"][number], above: ReadonlySet<Cost>): number => {
+    const { functionName, url } = node.callFrame;
+    const name = functionName || "(anonymous)";
+    const at = url === "" ? "" : fileOf(node.callFrame);
+    const key = `${name}\0${at}`;
+    const cost = costs.get(key) ?? { name, at, selfUs: 0, totalUs: 0 };
+    costs.set(key, cost);
+    const self = selfUs.get(node.id) ?? 0;
+    const below = new Set(above).add(cost);
+    const total = (node.children ?? []).reduce((sum, id) => sum + visit(byId.get(id)!, below), self);
+    cost.selfUs += self;
+    if (!above.has(cost)) cost.totalUs += total;
+    return total;
+  };
+  visit(nodes[0]!, new Set());
+  return [...costs.values()].filter(({ name }) => name !== "(idle)" && name !== "(root)");
+}
+
+/** The source file of a place in the bundle, whose name esbuild writes before each, and the bundle's line. */
+function sourceFiles(script: string): (frame: CallFrame) => string {
+  const lines = script.split("\n");
+  let file = "";
+  const files = lines.map((line) => (file = /^\/\/ ((?:[\w@.-]+\/)*[\w.-]+\.[cm]?[jt]s)$/.exec(line)?.[1] ?? file));
+  return ({ url, functionName, lineNumber }) => {
     if (!url.endsWith("index.js")) return url;
-    const entry = sources.findEntry(lineNumber, columnNumber);
-    return "originalSource" in entry ? `${entry.originalSource.replace(/^(\.\.\/)+/, "")}:${entry.originalLine + 1}` : url;
+    // A function without a name is told by how it begins.
+    const text = functionName === "" ? `: ${lines[lineNumber]?.trim().slice(0, LINE_CHARS)}` : "";
+    return `${files[lineNumber] ?? url}${text}`;
   };
 }
 

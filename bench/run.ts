@@ -6,12 +6,15 @@ import { relative } from "node:path";
 import { parseArgs } from "node:util";
 import { eventsCpu, trackCpu, walletCpu } from "./cpu-figures";
 import type { Bench, Figure } from "./figure";
+import { dedup } from "./dedup";
+import { longLog } from "./long-log";
 import { closeAll } from "./instance";
 import { startLoad } from "./load";
+import { rowWrites } from "./row-writes";
 import { describeMachine, printTable, writeJson, type Run } from "./report";
 
 /** A figure is a file that exports it and a place in this list. */
-const FIGURES: Figure[] = [trackCpu, eventsCpu, walletCpu];
+const FIGURES: Figure[] = [trackCpu, eventsCpu, walletCpu, rowWrites, longLog, dedup];
 
 const { values } = parseArgs({ options: { quick: { type: "boolean", default: false }, only: { type: "string" } } });
 const only = values.only?.split(",");

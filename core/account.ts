@@ -8,10 +8,10 @@ import type { CompiledTable, Usage } from "./burn-table";
 import type { Decimal } from "./decimal";
 import type { UsageEvent } from "./event";
 import type { Grant } from "./grant";
-import { chain, GENESIS_HASH, type Sha256, type Transaction } from "./journal";
+import { chain, GENESIS_HASH, hashEntries, type ChainStart, type Sha256 } from "./journal";
 import type { Identity, LogEntry, WalletPatch } from "./log-entry";
 import { rate, type Cost, type PriceBook, type Unpriced } from "./price";
-import { ok, refuse, type Result } from "./result";
+import { assert, ok, refuse, type Result } from "./result";
 import { addUnrated, forgetUnrated, noneUnrated, type Unrated } from "./unrated";
 import { eventUsage } from "./usage";
 import { addGrant, available, debit, emptyWallet, GRANTS_MAX, post, settle, spendable, voidGrant, type Wallet } from "./wallet";
@@ -61,21 +61,20 @@ export function draftEntry(account: Account, now: number, identity: () => Identi
 }
 
 /** Finishes a command: chains the journal and makes the entry the account's last. */
-export function seal(account: Account, entry: LogEntry, sha256: Sha256): Transaction[] {
+export function seal(account: Account, entry: LogEntry, sha256: Sha256): void {
   account.identity ??= entry.identity ?? null;
   account.seq = entry.seq;
   account.at = entry.at;
   account.events += entry.events.length;
   account.journalEntries += entry.journal.length;
-  if (entry.journal.length === 0) return [];
-  const chained = chainEntry(entry, account.identity!.tag, sha256);
-  account.head = chained.head;
-  return chained.transactions;
+  assert(account.identity, "an account has an identity from its first entry on");
+  if (entry.journal.length > 0) account.head = hashEntries(entry.journal, chainStart(entry, account.identity.tag), sha256);
 }
 
 /** The entry's transactions as they are listed. */
-export const chainEntry = (entry: LogEntry, tag: string, sha256: Sha256) =>
-  chain(entry.journal, { at: entry.at, tag, seq: entry.seq, ...entry.before }, sha256);
+export const chainEntry = (entry: LogEntry, tag: string, sha256: Sha256) => chain(entry.journal, chainStart(entry, tag), sha256);
+
+const chainStart = ({ at, seq, before }: LogEntry, tag: string): ChainStart => ({ at, tag, seq, ...before });
 
 /** Applies a stored entry to the account as it was before it. */
 export function replay(account: Account, entry: LogEntry, sha256: Sha256): void {

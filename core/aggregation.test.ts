@@ -4,7 +4,10 @@ import { aggregations, AGGREGATIONS, type Aggregation, type Cell, type Fold, typ
 import { formatQuantity, ONE_QUANTITY, quantity } from "./quantity";
 
 const reading = (value: number | string, at = 0, order = 0): Reading => ({
-  quantity: typeof value === "number" ? quantity(String(value)) : null, text: String(value), at, order,
+  quantity: typeof value === "number" ? quantity(String(value)) : null,
+  text: String(value),
+  at,
+  order,
 });
 
 const foldAll = (fold: Fold<Cell>, readings: readonly Reading[]): Cell => {
@@ -20,12 +23,26 @@ const shown = (fold: Fold<Cell>, cell: Cell): string | null => {
 
 /** One row an aggregation: the readings 3 (at 10), 1 (at 30), 3 (at 20), 0.5 (at 30, arrived later). */
 const readings = [reading(3, 10, 1), reading(1, 30, 2), reading(3, 20, 3), reading(0.5, 30, 4)];
-const expected: { [A in Aggregation]: string } = { COUNT: "4", SUM: "7.5", AVG: "1.875", MIN: "0.5", MAX: "3", UNIQUE_COUNT: "3", LATEST: "0.5" };
+const expected: { [A in Aggregation]: string } = {
+  COUNT: "4",
+  SUM: "7.5",
+  AVG: "1.875",
+  MIN: "0.5",
+  MAX: "3",
+  UNIQUE_COUNT: "3",
+  LATEST: "0.5",
+};
 
 const anyReading = fc
-  .record({ quantity: fc.bigInt({ min: -(10n ** 30n), max: 10n ** 30n }), text: fc.constantFrom("a", "b", "", "c c"), at: fc.integer({ min: 0, max: 3 }) })
+  .record({
+    quantity: fc.bigInt({ min: -(10n ** 30n), max: 10n ** 30n }),
+    text: fc.constantFrom("a", "b", "", "c c"),
+    at: fc.integer({ min: 0, max: 3 }),
+  })
   .map((each) => each as Omit<Reading, "order">);
-const anyReadings = fc.array(anyReading, { minLength: 1, maxLength: 20 }).map((all) => all.map((each, order): Reading => ({ ...each, order })));
+const anyReadings = fc
+  .array(anyReading, { minLength: 1, maxLength: 20 })
+  .map((all) => all.map((each, order): Reading => ({ ...each, order })));
 
 describe.each(AGGREGATIONS)("%s", (aggregation) => {
   const fold: Fold<Cell> = aggregations[aggregation];
@@ -38,7 +55,10 @@ describe.each(AGGREGATIONS)("%s", (aggregation) => {
   it("gives the same cell for any order and any split of the readings", () => {
     fc.assert(
       fc.property(anyReadings, fc.infiniteStream(fc.nat()), (all, random) => {
-        const shuffled = all.map((each) => ({ each, by: random.next().value })).sort((a, b) => a.by - b.by).map(({ each }) => each);
+        const shuffled = all
+          .map((each) => ({ each, by: random.next().value }))
+          .sort((a, b) => a.by - b.by)
+          .map(({ each }) => each);
         const cut = random.next().value % all.length;
         const merged = foldAll(fold, shuffled.slice(cut));
         if (cut > 0) fold.merge(merged, foldAll(fold, shuffled.slice(0, cut)));
@@ -50,7 +70,9 @@ describe.each(AGGREGATIONS)("%s", (aggregation) => {
   it("merges associatively and commutatively, and leaves what is merged in as it was", () => {
     fc.assert(
       fc.property(anyReadings, anyReadings, anyReadings, (x, y, z) => {
-        const at = (offset: number) => (each: Reading): Reading => ({ ...each, order: each.order + offset });
+        const at =
+          (offset: number) =>
+          (each: Reading): Reading => ({ ...each, order: each.order + offset });
         const [a, b, c] = [foldAll(fold, x), foldAll(fold, y.map(at(100))), foldAll(fold, z.map(at(200)))] as const;
         const plus = (left: Cell, right: Cell): Cell => {
           const into = fold.copy(left);
@@ -69,7 +91,9 @@ describe.each(AGGREGATIONS)("%s", (aggregation) => {
     fc.assert(
       fc.property(anyReadings, (all) => {
         const cell = foldAll(fold, all);
-        const [first, ...rest] = (JSON.parse(JSON.stringify(fold.toJSON(cell))) as ReturnType<typeof fold.toJSON>).map((piece) => fold.fromJSON(piece));
+        const [first, ...rest] = (JSON.parse(JSON.stringify(fold.toJSON(cell))) as ReturnType<typeof fold.toJSON>).map(
+          (piece) => fold.fromJSON(piece),
+        );
         for (const piece of rest) fold.merge(first!, piece);
         expect(first).toEqual(cell);
       }),
@@ -79,14 +103,21 @@ describe.each(AGGREGATIONS)("%s", (aggregation) => {
 
 describe("aggregations at their edges", () => {
   it("LATEST takes, of two events of one time, the one that arrived last, whichever is folded first", () => {
-    for (const order of [[reading(1, 5, 1), reading(2, 5, 2)], [reading(2, 5, 2), reading(1, 5, 1)]]) {
+    for (const order of [
+      [reading(1, 5, 1), reading(2, 5, 2)],
+      [reading(2, 5, 2), reading(1, 5, 1)],
+    ]) {
       expect(shown(aggregations.LATEST, foldAll(aggregations.LATEST, order))).toBe("2");
     }
   });
 
   it("AVG divides exactly and rounds once, half-even, at the 24th place", () => {
-    expect(shown(aggregations.AVG, foldAll(aggregations.AVG, [reading(1), reading(0), reading(0)]))).toBe("0.333333333333333333333333");
-    expect(shown(aggregations.AVG, foldAll(aggregations.AVG, [reading(-2), reading(0), reading(0)]))).toBe("-0.666666666666666666666667");
+    expect(shown(aggregations.AVG, foldAll(aggregations.AVG, [reading(1), reading(0), reading(0)]))).toBe(
+      "0.333333333333333333333333",
+    );
+    expect(shown(aggregations.AVG, foldAll(aggregations.AVG, [reading(-2), reading(0), reading(0)]))).toBe(
+      "-0.666666666666666666666667",
+    );
   });
 
   it("UNIQUE_COUNT counts an empty text and makes a cell without value of an event that has none", () => {
@@ -109,7 +140,10 @@ describe("aggregations at their edges", () => {
 
   it("stores many distinct values in pieces that are each far below 2 MB", () => {
     const { UNIQUE_COUNT } = aggregations;
-    const cell = foldAll(UNIQUE_COUNT, Array.from({ length: 30_000 }, (_, i) => reading(`user-${i}-${"x".repeat(100)}`))) as ReturnType<typeof UNIQUE_COUNT.init>;
+    const cell = foldAll(
+      UNIQUE_COUNT,
+      Array.from({ length: 30_000 }, (_, i) => reading(`user-${i}-${"x".repeat(100)}`)),
+    ) as ReturnType<typeof UNIQUE_COUNT.init>;
     const pieces = UNIQUE_COUNT.toJSON(cell);
     expect(pieces.length).toBeGreaterThan(1);
     expect(Math.max(...pieces.map((piece) => JSON.stringify(piece).length))).toBeLessThan(300_000);

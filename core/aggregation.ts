@@ -223,7 +223,8 @@ function keep(cell: Distinct, text: string): void {
   else cell.values.add(text);
 }
 
-const unitsOf = (text: string): number => (text.length > DISTINCT_CHARS_MAX ? Infinity : 1 + Math.floor(text.length / UNIT_CHARS));
+const unitsOf = (text: string): number =>
+  text.length > DISTINCT_CHARS_MAX ? Infinity : 1 + Math.floor(text.length / UNIT_CHARS);
 
 function forget(cell: Distinct): void {
   cell.values = null;

@@ -249,11 +249,11 @@ export function mergeRecords(readers: readonly RunReader[], records: number): Ui
  * Which runs to merge next, by position: the oldest MERGE_RATIO of the smallest size class that has so many; null when there
  * is no such class. A class spans a factor of MERGE_RATIO, so a merged run is in a higher class and each key moves up a few times.
  */
-export function planRunMerge(runKeys: readonly number[], flushKeys: number): number[] | null {
+export function planRunMerge(runKeys: readonly number[], smallestKeys: number): number[] | null {
   const classes: number[][] = [];
   for (const [place, keys] of runKeys.entries()) {
     let sizeClass = 0;
-    for (let bound = flushKeys * MERGE_RATIO; keys >= bound; bound *= MERGE_RATIO) sizeClass++;
+    for (let bound = smallestKeys * MERGE_RATIO; keys >= bound; bound *= MERGE_RATIO) sizeClass++;
     (classes[sizeClass] ??= []).push(place);
   }
   return classes.find((places) => places && places.length >= MERGE_RATIO)?.slice(0, MERGE_RATIO) ?? null;

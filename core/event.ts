@@ -5,7 +5,7 @@
 import { ONE, parseDecimal, type Decimal, type DecimalRefusal } from "./decimal";
 import { ok, refuse, type Result } from "./result";
 
-/** Numbers are exact: those that a double cannot carry are `JSON.rawJSON` values (see schema/exact-json.ts). */
+/** Numbers are exact: those that a double cannot carry are `JSON.rawJSON` values (core/exact-json.ts). */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 export type JsonObject = { [key: string]: Json };
 

@@ -13,7 +13,10 @@ declare global {
   interface JSON {
     rawJSON(text: string): RawNumber;
     isRawJSON(value: unknown): value is RawNumber;
-    parse(text: string, reviver: (this: unknown, key: string, value: unknown, context: { source?: string }) => unknown): unknown;
+    parse(
+      text: string,
+      reviver: (this: unknown, key: string, value: unknown, context: { source?: string }) => unknown,
+    ): unknown;
   }
 }
 
@@ -29,7 +32,10 @@ const DOUBLE_DIGITS = 15;
  */
 export function parseExact(text: string): unknown {
   const value: unknown = JSON.parse(text);
-  const extreme = typeof value === "object" && value !== null ? survey(value, JSON_DEPTH_MAX) : typeof value === "number" && isExtreme(value);
+  const extreme =
+    typeof value === "object" && value !== null
+      ? survey(value, JSON_DEPTH_MAX)
+      : typeof value === "number" && isExtreme(value);
   if (!hasInexactRun(text) && !(extreme && hasInexactExponent(text))) return value;
   return JSON.parse(text, reviveExactly);
 }
@@ -40,7 +46,8 @@ function reviveExactly(this: unknown, _key: string, value: unknown, context: { s
 }
 
 /** Past 10^±80 a number of 15 digits or fewer may have lost some, or have become 0 or Infinity. */
-const isExtreme = (value: number): boolean => value === 0 || value > 1e80 || value < -1e80 || (value < 1e-80 && value > -1e-80);
+const isExtreme = (value: number): boolean =>
+  value === 0 || value > 1e80 || value < -1e80 || (value < 1e-80 && value > -1e-80);
 
 /** Whether any number inside is extreme. Throws when containers nest deeper than `depthLeft`. */
 function survey(container: object, depthLeft: number): boolean {
@@ -115,5 +122,7 @@ function significant(text: string): string {
   const sign = whole.startsWith("-") ? "-" : "";
   const digits = (whole + fraction).replace(/^-?0*/, "");
   const trimmed = digits.replace(/0+$/, "");
-  return trimmed === "" ? "0" : `${sign}${trimmed}e${Number(exponent) - fraction.length + digits.length - trimmed.length}`;
+  return trimmed === ""
+    ? "0"
+    : `${sign}${trimmed}e${Number(exponent) - fraction.length + digits.length - trimmed.length}`;
 }

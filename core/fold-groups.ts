@@ -11,8 +11,8 @@ import type { Cell } from "./aggregation";
  */
 export const GROUPS_MAX = 5_000;
 
-/** Groups are saved in pages, and only the pages that changed. */
-const GROUPS_PER_PAGE = 250;
+/** Groups are saved in pages, and only the pages that changed. So many of the longest names still fit the platform's 2 MB. */
+const GROUPS_PER_PAGE = 100;
 
 export interface FoldGroup {
   key: string;

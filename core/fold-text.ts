@@ -39,7 +39,10 @@ export function encodeChunk(chunk: FoldChunk): ChunkPart[] {
   let rows: string[] = [];
   let chars = 0;
   const close = (): void => {
-    parts.push({ hours: JSON.stringify(hours), minutes: `{"v":1${chunk.forgotten ? ',"forgotten":true' : ""},"rows":[${rows.join()}]}` });
+    parts.push({
+      hours: JSON.stringify(hours),
+      minutes: `{"v":1${chunk.forgotten ? ',"forgotten":true' : ""},"rows":[${rows.join()}]}`,
+    });
     hours = { v: 1, rows: [] };
     rows = [];
     chars = 0;
@@ -69,7 +72,12 @@ export function encodeChunk(chunk: FoldChunk): ChunkPart[] {
 }
 
 /** The chunk as `encodeChunk` saw it, from the `minutes` of its parts. Its groups are already known to `groups`. */
-export function decodeChunk(meter: CompiledMeter, hour: number, groups: FoldGroups, parts: readonly string[]): FoldChunk {
+export function decodeChunk(
+  meter: CompiledMeter,
+  hour: number,
+  groups: FoldGroups,
+  parts: readonly string[],
+): FoldChunk {
   const chunk = newChunk(meter, hour, groups);
   for (const part of parts) {
     const stored = JSON.parse(part) as MinutesFormat1;

@@ -12,12 +12,24 @@ import { formatQuantity } from "./quantity";
 
 const BASE_HOUR = 500_000;
 const meter = (aggregation: Aggregation, part: Partial<Meter> = {}): Meter => ({
-  id: `01J${aggregation}`, key: aggregation.toLowerCase(), eventType: "prompt", aggregation,
+  id: `01J${aggregation}`,
+  key: aggregation.toLowerCase(),
+  eventType: "prompt",
+  aggregation,
   valueProperty: aggregation === "COUNT" ? null : aggregation === "UNIQUE_COUNT" ? "$.user" : "$.tokens",
-  groupBy: { model: "$.model" }, eventFrom: null, createdAt: 0, ...part,
+  groupBy: { model: "$.model" },
+  eventFrom: null,
+  createdAt: 0,
+  ...part,
 });
 const event = (data: UsageEvent["data"], time = BASE_HOUR * HOUR_MS, part: Partial<UsageEvent> = {}): UsageEvent => ({
-  id: "1", source: "test", type: "prompt", subject: "ada", time, data, ...part,
+  id: "1",
+  source: "test",
+  type: "prompt",
+  subject: "ada",
+  time,
+  data,
+  ...part,
 });
 const all = compileMeters(AGGREGATIONS.map((aggregation) => meter(aggregation)));
 
@@ -33,8 +45,18 @@ const fold = (events: readonly Arrived[], meters: CompiledMeters = all, folds = 
 
 /** Every cell, and every total, by name: what two ways of folding must agree on. */
 const view = (folds: MemoryFolds) => ({
-  cells: new Map([...folds.chunks].flatMap(([chunk, { rows }]) => [...rows].flatMap(([group, row]) => row.minutes.map((minute, i) => [`${chunk} ${group} ${minute}`, row.cells[i]] as const)))),
-  totals: new Map([...folds.groups].flatMap(([meterKey, { byKey }]) => [...byKey].map(([group, { total }]) => [`${meterKey} ${group}`, total] as const))),
+  cells: new Map(
+    [...folds.chunks].flatMap(([chunk, { rows }]) =>
+      [...rows].flatMap(([group, row]) =>
+        row.minutes.map((minute, i) => [`${chunk} ${group} ${minute}`, row.cells[i]] as const),
+      ),
+    ),
+  ),
+  totals: new Map(
+    [...folds.groups].flatMap(([meterKey, { byKey }]) =>
+      [...byKey].map(([group, { total }]) => [`${meterKey} ${group}`, total] as const),
+    ),
+  ),
 });
 
 const arrivals = fc
@@ -45,19 +67,39 @@ const arrivals = fc
       user: fc.constantFrom("u1", "u2", "u3", null, ""),
       subject: fc.constantFrom("ada", "bob"),
       // Two hours, few distinct times: many ties, all four quarters, minutes below and above 30.
-      time: fc.constantFrom(0, 1, 59_999, 14 * MINUTE_MS, 15 * MINUTE_MS, 29 * MINUTE_MS, 31 * MINUTE_MS, 59 * MINUTE_MS, 60 * MINUTE_MS, 95 * MINUTE_MS),
+      time: fc.constantFrom(
+        0,
+        1,
+        59_999,
+        14 * MINUTE_MS,
+        15 * MINUTE_MS,
+        29 * MINUTE_MS,
+        31 * MINUTE_MS,
+        59 * MINUTE_MS,
+        60 * MINUTE_MS,
+        95 * MINUTE_MS,
+      ),
     }),
     { minLength: 1, maxLength: 40 },
   )
   .map((rows) =>
-    rows.map(({ subject, time, ...data }, order): Arrived => ({ order, event: event(JSON.parse(JSON.stringify(data)) as UsageEvent["data"], BASE_HOUR * HOUR_MS + time, { id: String(order), subject }) })),
+    rows.map(({ subject, time, ...data }, order): Arrived => ({
+      order,
+      event: event(JSON.parse(JSON.stringify(data)) as UsageEvent["data"], BASE_HOUR * HOUR_MS + time, {
+        id: String(order),
+        subject,
+      }),
+    })),
   );
 
 describe("folds", () => {
   it("are the same for any order of the events, saved and read back at any point", () => {
     fc.assert(
       fc.property(arrivals, fc.infiniteStream(fc.nat()), (events, random) => {
-        const shuffled = events.map((each) => ({ each, by: random.next().value })).sort((a, b) => a.by - b.by).map(({ each }) => each);
+        const shuffled = events
+          .map((each) => ({ each, by: random.next().value }))
+          .sort((a, b) => a.by - b.by)
+          .map(({ each }) => each);
         let folds = new MemoryFolds();
         for (const each of shuffled) {
           fold([each], all, folds);
@@ -77,14 +119,19 @@ describe("folds", () => {
             const mine = events.filter((each) => groupOf(each) === group);
             const { aggregation } = compiled.meter;
             expect(total!.count).toBe(recount(aggregation, mine));
-            if (aggregation !== "UNIQUE_COUNT") expect(formatQuantity(compiled.fold.value(total!)!)).toBe(recompute(aggregation, mine));
+            if (aggregation !== "UNIQUE_COUNT")
+              expect(formatQuantity(compiled.fold.value(total!)!)).toBe(recompute(aggregation, mine));
           }
           for (const chunk of [...folds.chunks.values()].filter((each) => each.meter === compiled)) {
             for (const [group, row] of chunk.rows) {
               for (const [place, minute] of row.minutes.entries()) {
                 const from = chunk.hour * HOUR_MS + minute * MINUTE_MS;
-                const mine = events.filter((each) => groupOf(each) === group && each.event.time >= from && each.event.time < from + MINUTE_MS);
-                expect(formatQuantity(compiled.fold.value(row.cells[place]!)!)).toBe(recompute(compiled.meter.aggregation, mine));
+                const mine = events.filter(
+                  (each) => groupOf(each) === group && each.event.time >= from && each.event.time < from + MINUTE_MS,
+                );
+                expect(formatQuantity(compiled.fold.value(row.cells[place]!)!)).toBe(
+                  recompute(compiled.meter.aggregation, mine),
+                );
               }
             }
           }
@@ -96,7 +143,13 @@ describe("folds", () => {
   it("count only events of the meter's type, from its eventFrom on", () => {
     const from = BASE_HOUR * HOUR_MS + 30_000;
     const meters = compileMeters([meter("COUNT", { eventFrom: from, groupBy: {} })]);
-    const folds = fold([event({}, from - 1), event({}, from), event({}, from, { type: "other" })].map((each, order) => ({ event: each, order })), meters);
+    const folds = fold(
+      [event({}, from - 1), event({}, from), event({}, from, { type: "other" })].map((each, order) => ({
+        event: each,
+        order,
+      })),
+      meters,
+    );
     expect([...view(folds).cells.values()]).toEqual([{ count: 1 }]);
   });
 
@@ -110,14 +163,19 @@ describe("folds", () => {
 
   it("take times before 1970", () => {
     const folds = fold([{ event: event({ tokens: 1 }, -1), order: 0 }]);
-    expect([...folds.chunks.values()].map(({ hour, rows }) => [hour, [...rows.values()].map(({ minutes }) => minutes)])).toContainEqual([-1, [[59]]]);
+    expect(
+      [...folds.chunks.values()].map(({ hour, rows }) => [hour, [...rows.values()].map(({ minutes }) => minutes)]),
+    ).toContainEqual([-1, [[59]]]);
   });
 });
 
 describe("the bound on groups", () => {
   const meters = compileMeters([meter("SUM", { groupBy: { model: "$.model", request: "$.request" } })]);
   const exploding = (count: number): Arrived[] =>
-    Array.from({ length: count }, (_, order) => ({ order, event: event({ tokens: 1, model: `m${order % 3}`, request: `r${order}` }) }));
+    Array.from({ length: count }, (_, order) => ({
+      order,
+      event: event({ tokens: 1, model: `m${order % 3}`, request: `r${order}` }),
+    }));
 
   it("makes the dimension with the most values coarse; the others and every total stay exact", () => {
     const folds = fold(exploding(2 * GROUPS_MAX), meters);
@@ -128,12 +186,19 @@ describe("the bound on groups", () => {
       const [, model] = JSON.parse(key) as string[];
       byModel.set(model!, (byModel.get(model!) ?? 0) + total!.count);
     }
-    expect([...byModel].sort()).toEqual([["m0", 3_334], ["m1", 3_333], ["m2", 3_333]]);
+    expect([...byModel].sort()).toEqual([
+      ["m0", 3_334],
+      ["m1", 3_333],
+      ["m2", 3_333],
+    ]);
     expect([...groups.byKey.keys()].slice(-3)).toEqual(['["ada","m2",null]', '["ada","m0",null]', '["ada","m1",null]']);
   });
 
   it("holds at twice GROUPS_MAX, whatever explodes, and still refuses nothing", () => {
-    const hostile = Array.from({ length: 5 * GROUPS_MAX }, (_, order) => ({ order, event: event({ tokens: 1, model: `m${order}`, request: `r${order}` }, undefined, { subject: `s${order}` }) }));
+    const hostile = Array.from({ length: 5 * GROUPS_MAX }, (_, order) => ({
+      order,
+      event: event({ tokens: 1, model: `m${order}`, request: `r${order}` }, undefined, { subject: `s${order}` }),
+    }));
     const [groups] = fold(hostile, meters).groups.values();
     expect(groups!.byKey.size).toBeLessThanOrEqual(2 * GROUPS_MAX);
     expect(groups!.coarse).toEqual([true, true, true]);
@@ -143,7 +208,11 @@ describe("the bound on groups", () => {
   it("survives being saved and read back", () => {
     const events = exploding(GROUPS_MAX + 10);
     const folds = saveAndLoad(fold(events, meters));
-    fold(events.map((each) => ({ ...each, order: each.order + events.length })), meters, folds);
+    fold(
+      events.map((each) => ({ ...each, order: each.order + events.length })),
+      meters,
+      folds,
+    );
     expect([...folds.groups.values()][0]!.coarse).toEqual([false, false, true]);
     expect(view(folds).totals.size).toBe(GROUPS_MAX + 3);
   });
@@ -153,25 +222,42 @@ describe("the bound on distinct values", () => {
   const meters = compileMeters([meter("UNIQUE_COUNT")]);
   /** Each of 64 units. */
   const users = (count: number, time?: number): Arrived[] =>
-    Array.from({ length: count }, (_, i) => ({ order: i, event: event({ user: `user-${i}`.padEnd(4_032, "x"), model: `m${i % 2}` }, time) }));
+    Array.from({ length: count }, (_, i) => ({
+      order: i,
+      event: event({ user: `user-${i}`.padEnd(4_032, "x"), model: `m${i % 2}` }, time),
+    }));
   const usersMax = Math.floor(UNIQUE_UNITS_PER_HOUR_MAX / 64);
 
   it("forgets an hour's values past it, for good and whatever the order; other hours keep theirs", () => {
     const next = users(10, (BASE_HOUR + 1) * HOUR_MS);
     const over = users(usersMax + 1);
-    for (const events of [[...over, ...next, ...users(5, BASE_HOUR * HOUR_MS + MINUTE_MS)], [...next, ...over.toReversed()]]) {
-      const folds = saveAndLoad(fold(events, meters));
+    for (const events of [
+      [...over, ...next, ...users(5, BASE_HOUR * HOUR_MS + MINUTE_MS)],
+      [...next, ...over.toReversed()],
+    ]) {
+      const folds = fold(users(3, BASE_HOUR * HOUR_MS + 2 * MINUTE_MS), meters, saveAndLoad(fold(events, meters)));
       const known = [...folds.chunks.values()].map(({ hour, forgotten, rows, meter: each }) => [
-        hour - BASE_HOUR, forgotten, [...rows.values()].flatMap(({ cells }) => cells).every((cell) => each.fold.value(cell) === null),
+        hour - BASE_HOUR,
+        forgotten,
+        [...rows.values()].flatMap(({ cells }) => cells).every((cell) => each.fold.value(cell) === null),
       ]);
-      expect(known.sort()).toEqual([[0, true, true], [1, false, false]]);
+      expect(known.sort()).toEqual([
+        [0, true, true],
+        [1, false, false],
+      ]);
     }
     expect([...fold(users(usersMax), meters).chunks.values()][0]!.forgotten).toBe(false);
   });
 
   it("counts a long value by its length, and one that is no identifier as too many", () => {
-    const long = (length: number) => [...fold([{ order: 0, event: event({ user: "x".repeat(length) }) }], meters).chunks.values()][0]!;
-    expect([long(10).units, long(640).units, long(4_096).forgotten, long(4_097).forgotten]).toEqual([1, 11, false, true]);
+    const long = (length: number) =>
+      [...fold([{ order: 0, event: event({ user: "x".repeat(length) }) }], meters).chunks.values()][0]!;
+    expect([long(10).units, long(640).units, long(4_096).forgotten, long(4_097).forgotten]).toEqual([
+      1,
+      11,
+      false,
+      true,
+    ]);
   });
 });
 
@@ -181,22 +267,38 @@ function saveAndLoad(folds: MemoryFolds): MemoryFolds {
   for (const [key, groups] of folds.groups) {
     const { fold: aggregation } = meterOf.get(key)!;
     const pages = Math.max(...[...groups.byKey.values()].map(({ page }) => page)) + 1;
-    loaded.groups.set(key, decodeGroups(Array.from({ length: pages }, (_, page) => encodeGroups(groups, page, aggregation)), aggregation));
+    loaded.groups.set(
+      key,
+      decodeGroups(
+        Array.from({ length: pages }, (_, page) => encodeGroups(groups, page, aggregation)),
+        aggregation,
+      ),
+    );
   }
   for (const [key, chunk] of folds.chunks) {
-    loaded.chunks.set(key, decodeChunk(chunk.meter, chunk.hour, loaded.groups.get(chunk.meter.foldKey)!, encodeChunk(chunk).map(({ minutes }) => minutes)));
+    loaded.chunks.set(
+      key,
+      decodeChunk(
+        chunk.meter,
+        chunk.hour,
+        loaded.groups.get(chunk.meter.foldKey)!,
+        encodeChunk(chunk).map(({ minutes }) => minutes),
+      ),
+    );
   }
   return loaded;
 }
 
-const groupOf = ({ event: { subject, data } }: Arrived): string => JSON.stringify([subject, (data as { model?: string }).model ?? ""]);
+const groupOf = ({ event: { subject, data } }: Arrived): string =>
+  JSON.stringify([subject, (data as { model?: string }).model ?? ""]);
 
 const numbersOf = (events: readonly Arrived[]) =>
   events.flatMap(({ event: { data, time }, order }) => {
     const { tokens } = data as { tokens: number | string | null };
     return tokens === null || tokens === "none" ? [] : [{ value: new Oracle(tokens), time, order }];
   });
-const usersOf = (events: readonly Arrived[]) => events.map(({ event: { data } }) => (data as { user: string | null }).user).filter((user) => user !== null);
+const usersOf = (events: readonly Arrived[]) =>
+  events.map(({ event: { data } }) => (data as { user: string | null }).user).filter((user) => user !== null);
 
 function recount(aggregation: Aggregation, events: readonly Arrived[]): number {
   if (aggregation === "COUNT") return events.length;

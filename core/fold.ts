@@ -60,7 +60,16 @@ export interface Folds {
 }
 
 export const newChunk = (meter: CompiledMeter, hour: number, groups: FoldGroups): FoldChunk => ({
-  meter, hour, groups, rows: new Map(), cells: 0, units: 0, forgotten: false, unsaved: false, parts: 0, unsent: [],
+  meter,
+  hour,
+  groups,
+  rows: new Map(),
+  cells: 0,
+  units: 0,
+  forgotten: false,
+  unsaved: false,
+  parts: 0,
+  unsent: [],
 });
 
 /** Counts an event in every meter of its type. `order` rises with arrival: it decides LATEST between events of one time. */

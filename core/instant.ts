@@ -22,8 +22,8 @@ export function parseInstant(text: string): number | null {
   if (text[4] !== "-" || text[7] !== "-" || text[10] !== "T" || text[13] !== ":" || text[16] !== ":") return null;
   // A group that is no number is NaN, and fails its comparison.
   if (!(year >= 1969 && month >= 1 && month <= 12 && day >= 1 && hour <= 23 && minute <= 59 && second <= 59)) return null;
-  const leapDay = month === 2 && year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 1 : 0;
-  if (day > DAYS[month - 1]! + leapDay) return null;
+  const isLeap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
+  if (day > DAYS[month - 1]! && !(isLeap && month === 2 && day === 29)) return null;
 
   let at = 19;
   let millisecond = 0;
@@ -47,11 +47,23 @@ export function parseInstant(text: string): number | null {
     if (!(hours <= 23 && minutes <= 59)) return null;
     offsetMinutes = (hours * 60 + minutes) * (sign === "-" ? -1 : 1);
   }
-  const ms = Date.UTC(year, month - 1, day, hour, minute - offsetMinutes, second, millisecond);
+  const minutes = (daysBefore(year, month, day, isLeap) * 24 + hour) * 60 + minute - offsetMinutes;
+  const ms = (minutes * 60 + second) * 1_000 + millisecond;
   return ms >= 0 && ms <= INSTANT_MS_MAX ? ms : null;
 }
 
 export const formatInstant = (ms: number): string => new Date(ms).toISOString();
+
+/** Days of a common year before each month. */
+const DAYS_BEFORE = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+
+/** Days from 1970-01-01 to a date. */
+function daysBefore(year: number, month: number, day: number, isLeap: boolean): number {
+  const past = year - 1;
+  // 477 leap days lie before 1970.
+  const leapDays = Math.floor(past / 4) - Math.floor(past / 100) + Math.floor(past / 400) - 477;
+  return (year - 1970) * 365 + leapDays + DAYS_BEFORE[month - 1]! + (isLeap && month > 2 ? 1 : 0) + day - 1;
+}
 
 const isDigit = (code: number): boolean => code >= 48 && code <= 57;
 

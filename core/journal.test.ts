@@ -15,15 +15,12 @@ describe("the journal's chain", () => {
     const { transactions, balance, head } = chain(
       [movement("-2.5", { event: { index: 0, id: "evt-1" } }), movement("4", { type: "grant", grantId: "g" })], start, sha256,
     );
-    let before = "0".repeat(64);
-    for (const t of transactions) {
-      const form = `[${[before, t.id, t.type, t.amount, t.balanceAfter, t.reason, t.eventId, t.grantId, t.timestamp].map((part) => JSON.stringify(part)).join(",")}]`;
-      expect(t.hash).toBe(sha256(form));
-      before = t.hash;
-    }
+    const lines = transactions.map((t) => [t.id, t.type, t.amount, t.reason, t.eventId, t.grantId, t.timestamp]);
+    const form = JSON.stringify(["0".repeat(64), transactions.at(-1)!.balanceAfter, ...lines]);
+    expect(transactions.map((t) => t.hash)).toEqual([sha256(form), sha256(form)]);
     expect(transactions.map((t) => t.balanceAfter)).toEqual(["7.5", "11.5"]);
     expect(balance).toBe(decimal("11.5"));
-    expect(head).toBe(before);
+    expect(head).toBe(sha256(form));
   });
 
   it("changes with every field of every entry", () => {
@@ -33,7 +30,9 @@ describe("the journal's chain", () => {
       movement("-1", { event: { index: 0, id: "e" } }), movement("-1", { grantId: "g" }),
     ];
     for (const entry of changed) expect(chain([entry], start, sha256).head).not.toBe(base);
-    expect(chain([movement("-1")], { ...start, seq: 13 }, sha256).head).not.toBe(base);
+    for (const other of [{ seq: 13 }, { at: 1 }, { balance: 0n }, { head: "f".repeat(64) }]) {
+      expect(chain([movement("-1")], { ...start, ...other }, sha256).head).not.toBe(base);
+    }
   });
 });
 

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { mulDiv } from "./decimal";
 import { parseExact } from "./exact-json";
 import { decodeEntry, encodeEntry, type LogEntry } from "./log-entry";
 
@@ -16,12 +17,17 @@ const events = fc.array(
   { maxLength: 4 },
 );
 
-const cost = fc.record({
-  amount: positive,
-  currency: fc.constantFrom("USD", "CREDITS"),
-  lines: fc.array(fc.record({ dimension: fc.constantFrom("a", "b"), quantity: positive, rate: positive, per: positive, amount: positive }), { maxLength: 3 }),
-  burnTable: fc.record({ key: fc.constantFrom("t", "u"), version: fc.integer({ min: 1, max: 3 }) }),
-});
+/** Amounts follow from quantity, rate and per, as price.ts makes them. */
+const cost = fc
+  .record({
+    currency: fc.constantFrom("USD", "CREDITS"),
+    parts: fc.array(fc.record({ dimension: fc.constantFrom("a", "b"), quantity: positive, rate: positive, per: fc.bigInt(1n, 10n ** 20n) }), { maxLength: 3 }),
+    burnTable: fc.record({ key: fc.constantFrom("t", "u"), version: fc.integer({ min: 1, max: 3 }) }),
+  })
+  .map(({ parts, ...rest }) => {
+    const lines = parts.map((line) => ({ ...line, amount: mulDiv(line.quantity, line.rate, line.per) }));
+    return { ...rest, lines, amount: lines.reduce((sum, line) => sum + line.amount, 0n) };
+  });
 
 const entry: fc.Arbitrary<LogEntry> = events.chain((list) =>
   fc.record({
@@ -43,12 +49,14 @@ const entry: fc.Arbitrary<LogEntry> = events.chain((list) =>
       { nil: undefined },
     ),
     journal: fc.array(
-      fc.record({
-        type: fc.constantFrom("debit" as const, "grant" as const), amount, reason: text, timestamp: time, owed: amount,
-        moves: fc.array(fc.tuple(text, amount), { maxLength: 2 }),
-        event: list.length === 0 ? fc.constant(undefined) : fc.option(fc.nat(list.length - 1).map((index) => ({ index, id: list[index]!.id })), { nil: undefined }),
-        grantId: fc.option(fc.string({ minLength: 1, maxLength: 5 }), { nil: undefined }),
-      }),
+      fc
+        .record({
+          type: fc.constantFrom("debit" as const, "grant" as const), reason: text, timestamp: time, owed: fc.oneof(fc.constant(0n), amount),
+          moves: fc.array(fc.tuple(text, amount), { maxLength: 2 }),
+          event: list.length === 0 ? fc.constant(undefined) : fc.option(fc.nat(list.length - 1).map((index) => ({ index, id: list[index]!.id })), { nil: undefined }),
+          grantId: fc.option(fc.string({ minLength: 1, maxLength: 5 }), { nil: undefined }),
+        })
+        .map((made) => ({ ...made, amount: made.moves.reduce((sum, [, delta]) => sum + delta, 0n) - made.owed })),
       { minLength: 1, maxLength: 3 },
     ),
     before: fc.record({ balance: amount, head: fc.constant("ab".repeat(32)) }),

@@ -3,6 +3,7 @@
  * same answer again. Entries are facts: replay never rates, burns or refuses, it applies what is written.
  * Format 1 is compact JSON; readers understand every past format for ever. Amounts inside are integers of 10⁻¹² as text.
  */
+import { mulDiv } from "./decimal";
 import type { UsageEvent } from "./event";
 import type { Grant } from "./grant";
 import type { JournalEntry, TransactionType } from "./journal";
@@ -68,13 +69,16 @@ interface Format1 {
   op?: [string, string];
   tables?: Omit<Cost, "amount" | "lines">[];
   rates?: [dimension: string, rate: string, per: string][];
-  /** [event, table, amount, lines as rate, quantity, amount, …, of-seq?, of-index?] */
-  rated?: [number, number, string, (number | string)[], number?, number?][];
+  /** [event, table, lines as rate, quantity, …, of-seq?, of-index?]; amounts follow from quantity × rate ÷ per (price.ts). */
+  rated?: [number, number, (number | string)[], number?, number?][];
   unrated?: number[];
   grants?: [id: string, amount: string, kind: "paid" | "promo", priority: number, effectiveAt: number, expiresAt: number | null, reason: string, createdAt: number, order: number][];
   patch?: { overdraftLimit?: string; currency?: string; burnTable?: string | null; frozen?: boolean };
-  /** [type, amount, reason, timestamp, event index or −1, event id or 0 when it is that event's, grant id or 0, moves, owed] */
-  journal?: [TransactionType, string, string, number, number, string | 0, string | 0, string[], string][];
+  /**
+   * [type, amount, reason, timestamp, event index or −1, event id or 0 when it is that event's, grant id or 0, moves].
+   * Moves are grant, delta, …, or the one grant that moved all of it. What is owed follows: moves − amount.
+   */
+  journal?: [TransactionType, string, string, number, number, string | 0, string | 0, string[]][];
   before?: [balance: string, head: string];
   answer?: unknown;
   events?: UsageEvent[];
@@ -83,36 +87,21 @@ interface Format1 {
 /** The entry as text. `eventsJson` is the events' JSON where the caller has it already: it is kept byte for byte. */
 export function encodeEntry(entry: LogEntry, eventsJson?: string): string {
   const tables: Omit<Cost, "amount" | "lines">[] = [];
-  const rates: [string, string, string][] = [];
-  const tableIndex = new Map<string, number>();
-  const rateIndex = new Map<string, number>();
+  const rates: CostLine[] = [];
   const rated = entry.rated.map(({ index, of, cost }): NonNullable<Format1["rated"]>[number] => {
-    const tableKey = `${cost.burnTable.key} ${cost.burnTable.version} ${cost.currency} ${cost.priceBook?.version ?? ""}`;
-    let table = tableIndex.get(tableKey);
-    if (table === undefined) {
-      const { amount: _amount, lines: _lines, ...rest } = cost;
-      table = tables.push(rest) - 1;
-      tableIndex.set(tableKey, table);
-    }
     const lines: (number | string)[] = [];
-    for (const line of cost.lines) {
-      const rateText = line.rate.toString();
-      const perText = line.per.toString();
-      const rateKey = `${line.dimension} ${rateText} ${perText}`;
-      let rate = rateIndex.get(rateKey);
-      if (rate === undefined) {
-        rate = rates.push([line.dimension, rateText, perText]) - 1;
-        rateIndex.set(rateKey, rate);
-      }
-      lines.push(rate, line.quantity.toString(), line.amount.toString());
-    }
-    const amount = cost.amount.toString();
-    return of === undefined ? [index, table, amount, lines] : [index, table, amount, lines, of.seq, of.index];
+    for (const line of cost.lines) lines.push(placeOfRate(rates, line), line.quantity.toString());
+    const table = placeOfTable(tables, cost);
+    return of === undefined ? [index, table, lines] : [index, table, lines, of.seq, of.index];
   });
   const stored: Format1 = { v: 1, seq: entry.seq, at: entry.at };
   if (entry.identity) stored.identity = entry.identity;
   if (entry.op) stored.op = [entry.op.id, entry.op.bodyHash];
-  if (rated.length > 0) Object.assign(stored, { tables, rates, rated });
+  if (rated.length > 0) {
+    stored.tables = tables;
+    stored.rates = rates.map(({ dimension, rate, per }) => [dimension, rate.toString(), per.toString()]);
+    stored.rated = rated;
+  }
   if (entry.unrated.length > 0) stored.unrated = entry.unrated;
   if (entry.grants.length > 0) {
     stored.grants = entry.grants.map((g) => [
@@ -124,18 +113,46 @@ export function encodeEntry(entry: LogEntry, eventsJson?: string): string {
     stored.before = [entry.before.balance.toString(), entry.before.head];
     stored.journal = entry.journal.map((j) => {
       const own = j.event !== undefined && entry.events[j.event.index]?.id === j.event.id;
-      const moves: string[] = [];
-      for (const [id, delta] of j.moves) moves.push(id, delta.toString());
-      return [
-        j.type, j.amount.toString(), j.reason, j.timestamp, j.event?.index ?? -1, own || !j.event ? 0 : j.event.id, j.grantId ?? 0, moves,
-        j.owed.toString(),
-      ];
+      const eventId = own || !j.event ? 0 : j.event.id;
+      return [j.type, j.amount.toString(), j.reason, j.timestamp, j.event?.index ?? -1, eventId, j.grantId ?? 0, encodeMoves(j)];
     });
   }
   if (entry.answer !== undefined) stored.answer = entry.answer;
   const text = JSON.stringify(stored);
   if (entry.events.length === 0) return text;
   return `${text.slice(0, -1)},"events":${eventsJson ?? JSON.stringify(entry.events)}}`;
+}
+
+/** Nearly every debit takes all of it from one grant. */
+function encodeMoves({ moves, amount, owed }: JournalEntry): string[] {
+  if (moves.length === 1 && owed === 0n && moves[0]![1] === amount) return [moves[0]![0]];
+  return moves.flatMap(([id, delta]) => [id, delta.toString()]);
+}
+
+function decodeMoves(stored: readonly string[], amount: bigint): { moves: [string, bigint][]; owed: bigint } {
+  if (stored.length === 1) return { moves: [[stored[0]!, amount]], owed: 0n };
+  const moves: [string, bigint][] = [];
+  for (let i = 0; i + 1 < stored.length; i += 2) moves.push([stored[i]!, BigInt(stored[i + 1]!)]);
+  return { moves, owed: moves.reduce((sum, [, delta]) => sum + delta, 0n) - amount };
+}
+
+/** Past this many rates in one entry a search costs more than writing a rate twice. */
+const RATES_SEARCHED_MAX = 32;
+
+/** The rates and tables of an entry are few and come again and again: a search among them is cheaper than a key for each. */
+function placeOfRate(rates: CostLine[], line: CostLine): number {
+  const { dimension, rate, per } = line;
+  const known = rates.findLastIndex((r, place) => r.rate === rate && r.per === per && r.dimension === dimension && place >= rates.length - RATES_SEARCHED_MAX);
+  return known >= 0 ? known : rates.push(line) - 1;
+}
+
+function placeOfTable(tables: Omit<Cost, "amount" | "lines">[], cost: Cost): number {
+  const { burnTable, currency, priceBook } = cost;
+  const known = tables.findIndex(
+    (t) =>
+      t.burnTable.version === burnTable.version && t.burnTable.key === burnTable.key && t.currency === currency && t.priceBook?.version === priceBook?.version,
+  );
+  return known >= 0 ? known : tables.push({ currency, burnTable, ...(priceBook && { priceBook }) }) - 1;
 }
 
 /** Reads what `encodeEntry` wrote. `parse` must keep numbers exact (core/exact-json.ts). */
@@ -158,11 +175,10 @@ export function decodeEntry(text: string, parse: (text: string) => unknown): Log
       ...stored.patch,
       overdraftLimit: stored.patch.overdraftLimit === undefined ? undefined : BigInt(stored.patch.overdraftLimit),
     },
-    journal: (stored.journal ?? []).map(([type, amount, reason, timestamp, index, eventId, grantId, moved, owed]) => {
-      const moves: [string, bigint][] = [];
-      for (let i = 0; i + 1 < moved.length; i += 2) moves.push([moved[i]!, BigInt(moved[i + 1]!)]);
+    journal: (stored.journal ?? []).map(([type, units, reason, timestamp, index, eventId, grantId, moved]) => {
+      const amount = BigInt(units);
       return {
-        type, amount: BigInt(amount), reason, timestamp, moves, owed: BigInt(owed),
+        type, amount, reason, timestamp, ...decodeMoves(moved, amount),
         ...(index >= 0 && { event: { index, id: eventId === 0 ? events[index]!.id : eventId } }),
         ...(grantId !== 0 && { grantId }),
       };
@@ -173,12 +189,14 @@ export function decodeEntry(text: string, parse: (text: string) => unknown): Log
 }
 
 function decodeRated(stored: Format1, record: NonNullable<Format1["rated"]>[number]): RatedEvent {
-  const [index, table, amount, flat, ofSeq, ofIndex] = record;
-  const lines: CostLine[] = [];
-  for (let i = 0; i + 2 < flat.length; i += 3) {
-    const [dimension, rate, per] = stored.rates![flat[i] as number]!;
-    lines.push({ dimension, rate: BigInt(rate), per: BigInt(per), quantity: BigInt(flat[i + 1]!), amount: BigInt(flat[i + 2]!) });
+  const [index, table, flat, ofSeq, ofIndex] = record;
+  const cost: Cost = { amount: 0n, lines: [], ...stored.tables![table]! };
+  for (let i = 0; i + 1 < flat.length; i += 2) {
+    const [dimension, rateText, perText] = stored.rates![flat[i] as number]!;
+    const [rate, per, quantity] = [BigInt(rateText), BigInt(perText), BigInt(flat[i + 1]!)];
+    const amount = mulDiv(quantity, rate, per);
+    cost.lines.push({ dimension, quantity, rate, per, amount });
+    cost.amount += amount;
   }
-  const cost: Cost = { amount: BigInt(amount), lines, ...stored.tables![table]! };
   return ofSeq === undefined || ofIndex === undefined ? { index, cost } : { index, of: { seq: ofSeq, index: ofIndex }, cost };
 }

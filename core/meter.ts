@@ -90,7 +90,10 @@ class TypeBuilder implements MeterType {
     const path = fold.reads === "nothing" ? -1 : this.path(meter.valueProperty ?? "");
     const group = dimensions.map((name) => this.path(meter.groupBy[name] ?? ""));
     const compiled: CompiledMeter = {
-      meter, fold, dimensions, place,
+      meter,
+      fold,
+      dimensions,
+      place,
       foldKey: foldKeyOf(meter),
       reading: this.place(`value ${fold.reads} ${path}`, this.values, { path, reads: fold.reads }),
       group: this.place(`group ${group.join()}`, this.groups, group),
@@ -116,7 +119,9 @@ class TypeBuilder implements MeterType {
 
 /** A meter's id, and a fingerprint of what its folds depend on: of these a meter can change its groups. */
 export function foldKeyOf(meter: Meter): string {
-  const groups = Object.keys(meter.groupBy).sort().map((name) => [name, meter.groupBy[name]]);
+  const groups = Object.keys(meter.groupBy)
+    .sort()
+    .map((name) => [name, meter.groupBy[name]]);
   const definition = JSON.stringify([meter.eventType, meter.aggregation, meter.valueProperty, meter.eventFrom, groups]);
   // FNV-1a. It tells versions of one meter apart; nobody gains by making two of their own alike.
   let hash = 0x811c9dc5;
@@ -132,7 +137,12 @@ export function readEvent(type: MeterType, event: UsageEvent, order: number): Ev
   const readings: Reading[] = [];
   for (let i = 0; i < values.length; i++) {
     const { path, reads } = values[i]!;
-    readings.push({ quantity: reads === "quantity" ? quantityIn(found[path]) : null, text: reads === "text" ? textIn(found[path]) : null, at: event.time, order });
+    readings.push({
+      quantity: reads === "quantity" ? quantityIn(found[path]) : null,
+      text: reads === "text" ? textIn(found[path]) : null,
+      at: event.time,
+      order,
+    });
   }
   const subject = quote(event.subject);
   const texts: string[] = [];

@@ -31,7 +31,8 @@ export function quantityOf(value: unknown): Result<Quantity, QuantityRefusal> {
     if (Number.isSafeInteger(value)) return ok(BigInt(value) * ONE_QUANTITY);
     // Few decimals: when n ÷ 10⁶ is this double and n has at most 15 digits, its shortest text is that of n × 10⁻⁶.
     const millionths = Math.round(value * 1e6);
-    if (millionths < 1e15 && millionths > -1e15 && millionths / 1e6 === value) return ok(BigInt(millionths) * MILLIONTH);
+    if (millionths < 1e15 && millionths > -1e15 && millionths / 1e6 === value)
+      return ok(BigInt(millionths) * MILLIONTH);
     return parseQuantity(String(value));
   }
   if (typeof value === "string") return parseQuantity(value);
@@ -55,7 +56,10 @@ export function parseQuantity(text: string): Result<Quantity, QuantityRefusal> {
   return ok(negative ? -units : units);
 }
 
-const POWERS_OF_TEN = Array.from({ length: QUANTITY_INTEGER_DIGITS_MAX + QUANTITY_PLACES + 1 }, (_, power) => 10n ** BigInt(power));
+const POWERS_OF_TEN = Array.from(
+  { length: QUANTITY_INTEGER_DIGITS_MAX + QUANTITY_PLACES + 1 },
+  (_, power) => 10n ** BigInt(power),
+);
 const powerOfTen = (power: number): bigint => POWERS_OF_TEN[power] ?? 10n ** BigInt(power);
 
 /** Drops the last `places` digits and rounds, ties to even. */

@@ -4,18 +4,17 @@
  */
 import type { Cell } from "./aggregation";
 import { HOUR_MS, MINUTE_MS, type FoldChunk, type FoldRow } from "./fold";
+import type { FoldGroups } from "./fold-groups";
+import type { CompiledMeter } from "./meter";
 
 export type Resolution = "minute" | "quarter";
 
 const QUARTER_MINUTES = 15;
 
-/** One window of one group of one meter, as of now. Quantities are decimal text (core/quantity.ts). */
-export interface RollupRow {
+/** What one group of one meter adds up to. Quantities are decimal text (core/quantity.ts). */
+export interface RollupTotal {
   /** The meter's fold key (core/meter.ts): its id and its definition. */
   meter: string;
-  resolution: Resolution;
-  /** Epoch ms, UTC. */
-  windowStart: number;
   /** Canonical JSON of [subject, …values in the order of the dimensions' names]; null where a dimension has gone coarse. */
   group: string;
   /** Events that contributed a value. */
@@ -28,11 +27,31 @@ export interface RollupRow {
   latestAt: number | null;
 }
 
+/** One window of it, as of now. */
+export interface RollupRow extends RollupTotal {
+  resolution: Resolution;
+  /** Epoch ms, UTC. */
+  windowStart: number;
+}
+
+/** A meter's totals of all time. Of UNIQUE_COUNT they have the events only. */
+export function allTimeTotals(meter: CompiledMeter, groups: FoldGroups): RollupTotal[] {
+  const totals: RollupTotal[] = [];
+  for (const { key, total } of groups.byKey.values()) if (total !== null) totals.push(totalOf(meter, key, total));
+  return totals;
+}
+
+function totalOf({ foldKey, fold }: CompiledMeter, group: string, cell: Cell): RollupTotal {
+  const none = { sum: "0", min: null, max: null, latest: null, latestAt: null };
+  return { meter: foldKey, group, count: cell.count, ...none, ...fold.rollup(cell) };
+}
+
 /** Takes the next row's unsent windows out of a chunk: each changed minute, and each quarter of an hour that has one. */
 export function takeRollups(chunk: FoldChunk): RollupRow[] {
   const row = chunk.unsent.pop();
   if (row === undefined) return [];
-  const changed = (minute: number): boolean => ((minute < 30 ? row.unsentLow >> minute : row.unsentHigh >> (minute - 30)) & 1) === 1;
+  const changed = (minute: number): boolean =>
+    ((minute < 30 ? row.unsentLow >> minute : row.unsentHigh >> (minute - 30)) & 1) === 1;
   const rows: RollupRow[] = [];
   let quarter = -1;
   for (const [place, minute] of row.minutes.entries()) {
@@ -40,7 +59,15 @@ export function takeRollups(chunk: FoldChunk): RollupRow[] {
     rows.push(rollupRow(chunk, row, "minute", minute, row.cells[place]!));
     if (Math.floor(minute / QUARTER_MINUTES) === quarter) continue;
     quarter = Math.floor(minute / QUARTER_MINUTES);
-    rows.push(rollupRow(chunk, row, "quarter", quarter * QUARTER_MINUTES, windowCell(chunk, row, quarter * QUARTER_MINUTES, QUARTER_MINUTES)!));
+    rows.push(
+      rollupRow(
+        chunk,
+        row,
+        "quarter",
+        quarter * QUARTER_MINUTES,
+        windowCell(chunk, row, quarter * QUARTER_MINUTES, QUARTER_MINUTES)!,
+      ),
+    );
   }
   row.unsentLow = 0;
   row.unsentHigh = 0;
@@ -48,7 +75,12 @@ export function takeRollups(chunk: FoldChunk): RollupRow[] {
 }
 
 /** The merged cell of some minutes of a row; null when it has none there. Not to be changed: it may be the row's own. */
-export function windowCell({ meter: { fold } }: FoldChunk, { minutes, cells }: FoldRow, from: number, length: number): Cell | null {
+export function windowCell(
+  { meter: { fold } }: FoldChunk,
+  { minutes, cells }: FoldRow,
+  from: number,
+  length: number,
+): Cell | null {
   let only: Cell | null = null;
   let merged: Cell | null = null;
   for (const [place, minute] of minutes.entries()) {
@@ -61,8 +93,6 @@ export function windowCell({ meter: { fold } }: FoldChunk, { minutes, cells }: F
 }
 
 function rollupRow(chunk: FoldChunk, row: FoldRow, resolution: Resolution, minute: number, cell: Cell): RollupRow {
-  const { foldKey, fold } = chunk.meter;
-  const none = { sum: "0", min: null, max: null, latest: null, latestAt: null };
   const windowStart = chunk.hour * HOUR_MS + minute * MINUTE_MS;
-  return { meter: foldKey, resolution, windowStart, group: row.group.key, count: cell.count, ...none, ...fold.rollup(cell) };
+  return { ...totalOf(chunk.meter, row.group.key, cell), resolution, windowStart };
 }

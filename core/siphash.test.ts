@@ -34,24 +34,41 @@ describe("SipHash-2-4-128", () => {
   });
 
   it("keeps apart what UTF-8 would confuse: lone surrogates, and a pair from its halves", () => {
-    const texts = ["\ud800", "\ud801", "\udc00", "\ufffd", "\ud83d\ude00", "\ude00\ud83d", "\ud83d", "", "\u0000", "\u0000\u0000"];
+    const texts = [
+      "\ud800",
+      "\ud801",
+      "\udc00",
+      "\ufffd",
+      "\ud83d\ude00",
+      "\ude00\ud83d",
+      "\ud83d",
+      "",
+      "\u0000",
+      "\u0000\u0000",
+    ];
     expect(new Set(texts.map((text) => hex(counting, text))).size).toBe(texts.length);
   });
 
   it("depends on every part of the key and of the text, and not on what was hashed before", () => {
     fc.assert(
-      fc.property(codeUnits, codeUnits, fc.uint8Array({ minLength: 16, maxLength: 16 }), fc.nat(127), (a, b, key, bit) => {
-        const words = new Uint32Array(8);
-        const hash = sipHash(key);
-        hash(b, words, 0);
-        hash(a, words, 0);
-        hash(a, words, 4);
-        expect(words.subarray(0, 4)).toEqual(words.subarray(4));
-        if (a !== b) expect(hex(key, a)).not.toBe(hex(key, b));
-        const other = key.slice();
-        other[bit >> 3]! ^= 1 << (bit & 7);
-        expect(hex(other, a)).not.toBe(hex(key, a));
-      }),
+      fc.property(
+        codeUnits,
+        codeUnits,
+        fc.uint8Array({ minLength: 16, maxLength: 16 }),
+        fc.nat(127),
+        (a, b, key, bit) => {
+          const words = new Uint32Array(8);
+          const hash = sipHash(key);
+          hash(b, words, 0);
+          hash(a, words, 0);
+          hash(a, words, 4);
+          expect(words.subarray(0, 4)).toEqual(words.subarray(4));
+          if (a !== b) expect(hex(key, a)).not.toBe(hex(key, b));
+          const other = key.slice();
+          other[bit >> 3]! ^= 1 << (bit & 7);
+          expect(hex(other, a)).not.toBe(hex(key, a));
+        },
+      ),
     );
   });
 });

@@ -2,7 +2,7 @@
  * SipHash-2-4 with a 128-bit result (Aumasson and Bernstein): a keyed pseudo-random function for short, attacker-chosen text.
  * Two different strings never become the same message: text is hashed as UTF-8, lone surrogates as the three bytes
  * UTF-8 would use for them. Pure; the key is the caller's secret. Written here because one node:crypto hash costs
- * 4.5 µs inside workerd, whatever the algorithm, and this costs a tenth of it (docs/decisions/003-siphash.md).
+ * 4.5 µs inside workerd, whatever the algorithm, and this 0.5 µs (docs/decisions/003-object.md).
  */
 import { assert } from "./result";
 

@@ -158,10 +158,15 @@ export class AccountStore {
   checkpoint(): void {
     const { account } = this;
     if (!account || account.seq === this.checkpointSeq) return;
-    this.storage.transactionSync(() => {
-      this.folds.saveDirty();
-      this.state.write("checkpoint", JSON.stringify({ account: encodeAccount(account), unsent: this.folds.unsent() }));
-    });
+    try {
+      this.storage.transactionSync(() => {
+        this.folds.saveDirty();
+        this.state.write("checkpoint", JSON.stringify({ account: encodeAccount(account), unsent: this.folds.unsent() }));
+      });
+    } catch (error) {
+      this.forget();
+      throw error;
+    }
     this.checkpointSeq = account.seq;
     this.eventsSinceCheckpoint = 0;
   }

@@ -9,8 +9,11 @@ import type { Call, CustomerRpc } from "./rpc";
 export interface ClockRpc {
   /** The frozen time, or null while the wall clock runs. */
   now(): Promise<number | null>;
-  /** Runs every deadline up to `toMs` and then stands at it. Never back: answers where it stands. */
-  advance(toMs: number): Promise<{ ok: true } | { ok: false; now: number }>;
+  /**
+   * Runs every deadline up to `toMs` and then stands at it. Never back. When a customer's deadline cannot be run it stays where it was;
+   * the same call again goes on from there, since what was settled is settled.
+   */
+  advance(toMs: number): Promise<{ ok: true } | { ok: false; reason: "moved_back"; now: number } | { ok: false; reason: "not_settled" }>;
   /** The one next deadline of an object, or null: none. */
   register(objectName: string, deadlineMs: number | null): Promise<void>;
 }
@@ -55,10 +58,15 @@ export class Clock extends DurableObject<Env> implements ClockRpc {
     await this.#arm();
   }
 
-  async #advance(toMs: number): Promise<{ ok: true } | { ok: false; now: number }> {
+  async #advance(toMs: number): ReturnType<ClockRpc["advance"]> {
     const frozen = this.#frozen();
-    if (frozen !== null && toMs < frozen) return { ok: false, now: frozen };
-    await this.#settleUntil(toMs);
+    if (frozen !== null && toMs < frozen) return { ok: false, reason: "moved_back", now: frozen };
+    try {
+      await this.#settleUntil(toMs);
+    } catch (error) {
+      console.error(JSON.stringify({ event: "a deadline could not be run", cause: String(error) }));
+      return { ok: false, reason: "not_settled" };
+    }
     this.#makeTables();
     this.#sql.exec("INSERT INTO clock (id, now) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET now = excluded.now", toMs);
     this.#frozenMs = toMs;
@@ -66,10 +74,7 @@ export class Clock extends DurableObject<Env> implements ClockRpc {
     return { ok: true };
   }
 
-  /**
-   * The earliest deadline first, each at its own time, until none is left. If an object fails, the clock stays where it was and
-   * the call fails: repeating it goes on from there, since what was settled is settled.
-   */
+  /** The earliest deadline first, each at its own time, until none is left. */
   async #settleUntil(toMs: number): Promise<void> {
     for (let round = 0; round < ROUNDS_MAX; round++) {
       const due = this.#earliest();

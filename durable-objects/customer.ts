@@ -246,8 +246,11 @@ export class Customer extends DurableObject<Env> implements CustomerRpc {
 
   async configure(call: Call, snapshot: ConfigSnapshot): Promise<{ ok: true }> {
     this.guard(call);
+    const written = this.account.identity !== null;
+    // Folds are as of a checkpoint: what other meters would fold of the log behind it was folded under these.
+    if (written && snapshot.version > this.configuration.version) this.store.checkpoint();
     this.configuration.offer(snapshot);
-    if (this.account.identity) this.configuration.save(this.store.state);
+    if (written) this.configuration.save(this.store.state);
     return { ok: true };
   }
 

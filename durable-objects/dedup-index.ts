@@ -17,12 +17,12 @@ import {
   searchRecords,
   SEGMENT_PAGES,
   sortRecords,
-  writeRef,
   type DedupRef,
   type Segment,
 } from "../core/dedup";
 import { assert } from "../core/result";
 import { SIPHASH_KEY_BYTES, sipHash, type TextHash } from "../core/siphash";
+import { DedupTail } from "./dedup-tail";
 import { RunStore, type RunRow } from "./run-store";
 
 export type { DedupRef };
@@ -31,8 +31,10 @@ export type { DedupRef };
 export const DEDUP_KEYS_MAX = 20_000_000;
 
 export interface DedupLimits {
-  /** The tail is flushed when it holds so many keys: few enough to replay on a wake, enough to fill a page. */
+  /** The tail is flushed when it holds so many keys: enough to fill a page … */
   flushKeys: number;
+  /** … or keys of so many entries, because a wake reads those again: about 25 ms. */
+  flushEntries: number;
   /** About so many keys leave the tail in one step at most; an entry's keys stay together. */
   flushKeysMax: number;
   pageRecords: number;
@@ -43,6 +45,7 @@ export interface DedupLimits {
 
 export const DEDUP_LIMITS: DedupLimits = {
   flushKeys: 4_096,
+  flushEntries: 1_024,
   flushKeysMax: 16_384,
   pageRecords: PAGE_RECORDS,
   segmentPages: SEGMENT_PAGES,
@@ -78,14 +81,8 @@ interface Known {
   hash: { key: ArrayBuffer; of: TextHash } | null;
 }
 
-/** What a Map entry costs beside the characters of its key: table slots, boxed number, string header (measured under Node). */
-const TAIL_ENTRY_BYTES = 80;
-
 export class DedupIndex {
-  /** key → seq × 2¹⁶ + index, in the order of the log. */
-  private tail = new Map<string, number>();
-  private tailChars = 0;
-  private lastSeq = 0;
+  private readonly tail = new DedupTail();
   private known: Known | null = null;
   private readonly store: RunStore;
   private readonly probe = new Uint32Array(HASH_WORDS);
@@ -101,8 +98,8 @@ export class DedupIndex {
 
   /** Where the key was recorded, or null: it never was. */
   find(key: string): DedupRef | null {
-    const waiting = this.tail.get(key);
-    if (waiting !== undefined) return unpack(waiting);
+    const waiting = this.tail.find(key);
+    if (waiting) return waiting;
     const { live, hash } = this.load();
     if (hash === null) return null;
     hash.of(key, this.probe, 0);
@@ -115,12 +112,8 @@ export class DedupIndex {
 
   /** Remembers a key that `find` does not know. Call it once the log entry is stored, for entries in their order. */
   add(key: string, seq: number, index: number): void {
-    assert(seq >= this.lastSeq && seq > this.coveredSeq, "dedup keys are added in the order of the log");
-    const before = this.tail.size;
-    this.tail.set(key, seq * 2 ** 16 + index);
-    assert(this.tail.size > before, "a dedup key is recorded once");
-    this.tailChars += key.length;
-    this.lastSeq = seq;
+    assert(seq > this.coveredSeq, "dedup keys are added in the order of the log");
+    this.tail.add(key, seq, index);
   }
 
   /** The keys of all log entries up to this one are in runs; after a wake the owner adds those of the entries behind it. */
@@ -129,7 +122,7 @@ export class DedupIndex {
   }
 
   get keys(): number {
-    return this.load().live.reduce((sum, { keys }) => sum + keys, this.tail.size);
+    return this.load().live.reduce((sum, { keys }) => sum + keys, this.tail.keys);
   }
 
   get runs(): number {
@@ -141,14 +134,12 @@ export class DedupIndex {
     const { live, building } = this.load();
     const indexed = live.reduce((sum, { index }) => sum + (index?.memoryBytes ?? 0), 0);
     const built = building?.progress?.segments.reduce((sum, { filters }) => sum + filters.byteLength, 0) ?? 0;
-    return indexed + built + this.tail.size * TAIL_ENTRY_BYTES + this.tailChars;
+    return indexed + built + this.tail.memoryBytes;
   }
 
   /** Forgets what memory holds. Storage is the truth; the owner adds the tail again. */
   forget(): void {
-    this.tail = new Map();
-    this.tailChars = 0;
-    this.lastSeq = 0;
+    this.tail.clear();
     this.known = null;
   }
 
@@ -166,11 +157,14 @@ export class DedupIndex {
   }
 
   private get flushDue(): boolean {
-    return this.tail.size >= this.limits.flushKeys;
+    return this.tail.keys >= this.limits.flushKeys || this.tail.entries >= this.limits.flushEntries;
   }
 
   private mergeDue({ live }: Known): Run[] | null {
-    const plan = planRunMerge(live.map(({ keys }) => keys), this.limits.flushKeys);
+    const plan = planRunMerge(
+      live.map(({ keys }) => keys),
+      Math.min(this.limits.flushKeys, this.limits.flushEntries),
+    );
     return plan && plan.map((place) => live[place]!);
   }
 
@@ -179,7 +173,13 @@ export class DedupIndex {
     const rows = this.store.runs();
     const key = rows[0]?.hash_key;
     const inState = (state: RunRow["state"]) => rows.filter((row) => row.state === state);
-    const live = inState("live").map(({ id, keys, pages, covered }): Run => ({ id, keys, pages, covered, index: null }));
+    const live = inState("live").map(({ id, keys, pages, covered }): Run => ({
+      id,
+      keys,
+      pages,
+      covered,
+      index: null,
+    }));
     const [building] = inState("building").map(({ id, inputs }): Building => {
       const ids = JSON.parse(inputs ?? "[]") as number[];
       return { id, inputs: live.filter((run) => ids.includes(run.id)), progress: null };
@@ -192,7 +192,6 @@ export class DedupIndex {
       nextId: (rows.at(-1)?.id ?? 0) + 1,
       hash: key ? { key, of: sipHash(new Uint8Array(key)) } : null,
     };
-    this.lastSeq = Math.max(this.lastSeq, this.known.coveredSeq);
     return this.known;
   }
 
@@ -218,19 +217,9 @@ export class DedupIndex {
 
   private flush(known: Known): void {
     const hash = known.hash ?? this.newHash();
-    const words = new Uint32Array(this.tail.size * RECORD_WORDS);
-    let keys = 0;
-    let covered = 0;
-    for (const [key, packed] of this.tail) {
-      const ref = unpack(packed);
-      // `covered` speaks of whole entries.
-      if (keys >= this.limits.flushKeysMax && ref.seq !== covered) break;
-      hash.of(key, words, keys * RECORD_WORDS);
-      writeRef(words, keys * RECORD_WORDS, ref);
-      covered = ref.seq;
-      keys++;
-    }
-    const pages = cut(sortRecords(words.subarray(0, keys * RECORD_WORDS)), this.limits.pageRecords * RECORD_WORDS);
+    const taken = this.tail.take(this.limits.flushKeysMax, hash.of);
+    const { keys, covered } = taken;
+    const pages = cut(sortRecords(taken.records), this.limits.pageRecords * RECORD_WORDS);
     const id = known.nextId;
     const segments = this.transaction(() => {
       this.store.writeRun({ id, state: "live", keys, pages: pages.length, covered, inputs: null, hash_key: hash.key });
@@ -246,27 +235,12 @@ export class DedupIndex {
     known.coveredSeq = covered;
     known.nextId = id + 1;
     known.hash = hash;
-    this.dropFromTail(keys);
+    this.tail.drop(taken);
   }
 
   private newHash(): NonNullable<Known["hash"]> {
     const key = Uint8Array.from(this.newHashKey());
     return { key: key.buffer, of: sipHash(key) };
-  }
-
-  /** The first `keys` keys are in a run now. */
-  private dropFromTail(keys: number): void {
-    if (keys === this.tail.size) {
-      this.tail = new Map();
-      this.tailChars = 0;
-      return;
-    }
-    let left = keys;
-    for (const key of this.tail.keys()) {
-      if (left-- === 0) break;
-      this.tail.delete(key);
-      this.tailChars -= key.length;
-    }
   }
 
   // ---- Runs become one run
@@ -290,7 +264,13 @@ export class DedupIndex {
     }
     const finished = progress.readers.every(({ done }) => done);
     const keys = pages.reduce((sum, page) => sum + page.length / RECORD_WORDS, progress.keys);
-    const run: Run = { id, keys, pages: progress.pages + pages.length, covered: Math.max(...inputs.map(({ covered }) => covered)), index: null };
+    const run: Run = {
+      id,
+      keys,
+      pages: progress.pages + pages.length,
+      covered: Math.max(...inputs.map(({ covered }) => covered)),
+      index: null,
+    };
     const segment = this.transaction(() => {
       const row = { ...run, hash_key: known.hash!.key };
       if (finished) {
@@ -337,8 +317,8 @@ export class DedupIndex {
   }
 }
 
-const unpack = (packed: number): DedupRef => ({ seq: Math.floor(packed / 2 ** 16), index: packed % 2 ** 16 });
-
 function cut(words: Uint32Array, pageWords: number): Uint32Array[] {
-  return Array.from({ length: Math.ceil(words.length / pageWords) }, (_, page) => words.slice(page * pageWords, (page + 1) * pageWords));
+  return Array.from({ length: Math.ceil(words.length / pageWords) }, (_, page) =>
+    words.slice(page * pageWords, (page + 1) * pageWords),
+  );
 }

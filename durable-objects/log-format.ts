@@ -62,7 +62,7 @@ export interface LogLimits {
 
 export const LOG_LIMITS: LogLimits = {
   plainCharsMax: 4_096,
-  rowBytesMax: 1_750_000,
+  rowBytesMax: 1_850_000,
   bundleChars: 65_536,
   entryRows: 64,
   levelPages: 16,
@@ -91,17 +91,11 @@ export function encodeBody(json: string, limits: LogLimits): { body: string | Ui
 /** The JSON of an entry. `readParts` fetches what lies in `log_part`. */
 export function decodeBody(body: string | Uint8Array, readParts: () => Uint8Array[]): string {
   if (typeof body === "string") return body;
-  switch (body[0]) {
-    case DEFLATED:
-      return inflateRawSync(body.subarray(1)).toString("utf8");
-    case IN_PARTS: {
-      const parts = readParts();
-      assert(parts.length === body[1], "every part of a log entry is there");
-      return inflateRawSync(Buffer.concat(parts)).toString("utf8");
-    }
-    default:
-      throw new Error(`a log entry has the unknown format ${body[0]}`);
-  }
+  if (body[0] === DEFLATED) return inflateRawSync(body.subarray(1)).toString("utf8");
+  if (body[0] !== IN_PARTS) throw new Error(`a log entry has the unknown format ${body[0]}`);
+  const parts = readParts();
+  assert(parts.length === body[1], "every part of a log entry is there");
+  return inflateRawSync(Buffer.concat(parts)).toString("utf8");
 }
 
 /** The entries of a block. */
@@ -175,11 +169,13 @@ function encodeDirectory(blocks: readonly Block[]): string {
 
 export function decodeDirectory(directory: string): PlacedBlock[] {
   let offset = 0;
-  return (JSON.parse(directory) as [number, number, number, number, number][]).map(([first, last, journal, events, bytes]) => {
-    const block = { first, last, journal, events, bytes, offset };
-    offset += bytes;
-    return block;
-  });
+  return (JSON.parse(directory) as [number, number, number, number, number][]).map(
+    ([first, last, journal, events, bytes]) => {
+      const block = { first, last, journal, events, bytes, offset };
+      offset += bytes;
+      return block;
+    },
+  );
 }
 
 function formatted(format: number, payload: Uint8Array): Uint8Array {

@@ -54,7 +54,12 @@ export function planMerge(rows: readonly RowHead[], limits: LogLimits): MergePla
 }
 
 /** The end of the longest stretch from `from` that one step can merge into one row; at least one row. */
-function fitting(rows: readonly RowHead[], from: number, to: number, { stepRows, stepPlainBytes, rowBytesMax }: LogLimits): number {
+function fitting(
+  rows: readonly RowHead[],
+  from: number,
+  to: number,
+  { stepRows, stepPlainBytes, rowBytesMax }: LogLimits,
+): number {
   let bytes = 0;
   let plainBytes = 0;
   let end = from;

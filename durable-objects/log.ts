@@ -86,20 +86,24 @@ export class Log {
   /** Rows in the database, for tests and status. */
   get rows(): number {
     if (!this.exists) return 0;
-    return this.sql.exec<{ rows: number }>("SELECT (SELECT count(*) FROM log) + (SELECT count(*) FROM log_part) AS rows").one().rows;
+    return this.sql
+      .exec<{ rows: number }>("SELECT (SELECT count(*) FROM log) + (SELECT count(*) FROM log_part) AS rows")
+      .one().rows;
   }
 
-  /** Stores the next entry. One row write; only an entry past 1.75 MB deflated takes more. */
+  /** Stores the next entry. One row write; only an entry past 1.85 MB deflated takes more. */
   append(seq: number, json: string, { journal, events }: Facts): void {
     const known = this.load();
     assert(seq === known.head + 1, "log entries are numbered without gaps");
     const { body, parts } = encodeBody(json, this.limits);
-    const insert = () => this.sql.exec("INSERT INTO log VALUES (?, ?, 0, ?, ?, NULL, ?)", seq, seq, journal, events, body);
+    const insert = () =>
+      this.sql.exec("INSERT INTO log VALUES (?, ?, 0, ?, ?, NULL, ?)", seq, seq, journal, events, body);
     if (parts.length === 0) insert();
     else {
       this.transaction(() => {
         insert();
-        for (const [part, bytes] of parts.entries()) this.sql.exec("INSERT INTO log_part VALUES (?, ?)", seq * PART_SPAN + part, bytes);
+        for (const [part, bytes] of parts.entries())
+          this.sql.exec("INSERT INTO log_part VALUES (?, ?)", seq * PART_SPAN + part, bytes);
       });
     }
     known.head = seq;
@@ -150,7 +154,8 @@ export class Log {
     const page = new PageBuilder(this.limits);
     let journal = 0;
     let events = 0;
-    const query = "SELECT seq, last, journal, events, directory, body FROM log WHERE seq >= ? AND seq <= ? ORDER BY seq";
+    const query =
+      "SELECT seq, last, journal, events, directory, body FROM log WHERE seq >= ? AND seq <= ? ORDER BY seq";
     for (const row of this.sql.exec<Row & { body: ArrayBuffer | string }>(query, seq, last)) {
       journal += row.journal;
       events += row.events;
@@ -158,7 +163,8 @@ export class Log {
       if (row.directory === null) page.addEntry({ ...row, body });
       else {
         assert(typeof body !== "string", "a page is a blob");
-        for (const block of decodeDirectory(row.directory)) page.addBlock(block, body.subarray(block.offset, block.offset + block.bytes));
+        for (const block of decodeDirectory(row.directory))
+          page.addBlock(block, body.subarray(block.offset, block.offset + block.bytes));
       }
     }
     const { directory, body } = page.finish();
@@ -181,10 +187,10 @@ export class Log {
   private load(): Known {
     if (this.known) return this.known;
     const open: RowHead[] = [];
-    const query = `SELECT seq, last, level, octet_length(body) + ifnull(length(directory), 0) AS bytes, typeof(body) = 'text' AS plain
-      FROM log WHERE seq < ? ORDER BY seq DESC LIMIT 256`;
+    const query = `SELECT seq, last, level, octet_length(body) + ifnull(octet_length(directory), 0) AS bytes, typeof(body) = 'text' AS plain
+      FROM log WHERE seq < ? ORDER BY seq DESC LIMIT 64`;
     let head = 0;
-    for (let before: number | undefined = this.exists ? Number.MAX_SAFE_INTEGER : undefined; before !== undefined; ) {
+    for (let before: number | undefined = this.exists ? Number.MAX_SAFE_INTEGER : undefined; before !== undefined;) {
       const rows: HeadRow[] = this.sql.exec<HeadRow>(query, before).toArray();
       head ||= rows[0]?.last ?? 0;
       const sealed = rows.findIndex(({ level }) => level === SEALED);
@@ -217,16 +223,27 @@ export class Log {
   }
 
   /** False when the row is no longer as it was read. */
-  private *entriesOf(row: Row, at: { next: number }, forward: boolean, journalOnly: boolean): Generator<Entry, boolean> {
+  private *entriesOf(
+    row: Row,
+    at: { next: number },
+    forward: boolean,
+    journalOnly: boolean,
+  ): Generator<Entry, boolean> {
     if (row.directory === null) {
       yield this.opened({ ...row, body: bodyOf(row.body!) });
       return true;
     }
     const ahead = (first: number, last: number) => (forward ? last >= at.next : first <= at.next);
-    const blocks = decodeDirectory(row.directory).filter((block) => ahead(block.first, block.last) && (!journalOnly || block.journal > 0));
+    const blocks = decodeDirectory(row.directory).filter(
+      (block) => ahead(block.first, block.last) && (!journalOnly || block.journal > 0),
+    );
     for (const span of spansOf(forward ? blocks : blocks.toReversed())) {
       const start = Math.min(span[0]!.offset, span.at(-1)!.offset);
-      const bytes = this.bytesOf(row, start, span.reduce((sum, block) => sum + block.bytes, 0));
+      const bytes = this.bytesOf(
+        row,
+        start,
+        span.reduce((sum, block) => sum + block.bytes, 0),
+      );
       if (!bytes) return false;
       for (const block of span) {
         const entries = decodeBlock(block, bytes.subarray(block.offset - start, block.offset - start + block.bytes));
@@ -241,7 +258,7 @@ export class Log {
   }
 
   private rowsAt(seq: number, forward: boolean, journalOnly: boolean, limit = SCAN_ROWS): Row[] {
-    if (!this.exists) return [];
+    if (this.head === 0) return [];
     // Forward the row that holds `seq` may start before it; nothing is ever between two rows.
     const range = forward ? "seq >= ifnull((SELECT max(seq) FROM log WHERE seq <= ?1), 0) AND last >= ?1" : "seq <= ?1";
     const query = `SELECT seq, last, journal, events, directory, CASE WHEN directory IS NULL THEN body END AS body
@@ -277,7 +294,8 @@ export class Log {
   }
 }
 
-const bodyOf = (body: ArrayBuffer | string): Uint8Array | string => (typeof body === "string" ? body : new Uint8Array(body));
+const bodyOf = (body: ArrayBuffer | string): Uint8Array | string =>
+  typeof body === "string" ? body : new Uint8Array(body);
 
 /** Cuts blocks into stretches that lie side by side and are small enough to be read at once. */
 function spansOf(blocks: readonly PlacedBlock[]): PlacedBlock[][] {
@@ -286,7 +304,8 @@ function spansOf(blocks: readonly PlacedBlock[]): PlacedBlock[][] {
   for (const block of blocks) {
     const span = spans.at(-1);
     const before = span?.at(-1);
-    const adjacent = before && (before.offset + before.bytes === block.offset || block.offset + block.bytes === before.offset);
+    const adjacent =
+      before && (before.offset + before.bytes === block.offset || block.offset + block.bytes === before.offset);
     if (adjacent && bytes + block.bytes <= SCAN_BYTES) span!.push(block);
     else {
       spans.push([block]);

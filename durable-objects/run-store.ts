@@ -44,7 +44,16 @@ export class RunStore {
   }
 
   writeRun({ id, state, keys, pages, covered, inputs, hash_key }: RunRow): void {
-    this.sql.exec("REPLACE INTO dedup_run VALUES (?, ?, ?, ?, ?, ?, ?)", id, state, keys, pages, covered, inputs, hash_key);
+    this.sql.exec(
+      "REPLACE INTO dedup_run VALUES (?, ?, ?, ?, ?, ?, ?)",
+      id,
+      state,
+      keys,
+      pages,
+      covered,
+      inputs,
+      hash_key,
+    );
   }
 
   kill(run: number): void {
@@ -52,12 +61,22 @@ export class RunStore {
   }
 
   segments(run: number): Segment[] {
-    const rows = this.sql.exec<{ body: ArrayBuffer }>("SELECT body FROM dedup_segment WHERE id >= ? AND id < ? ORDER BY id", run * RUN_SPAN, (run + 1) * RUN_SPAN);
+    const rows = this.sql.exec<{ body: ArrayBuffer }>(
+      "SELECT body FROM dedup_segment WHERE id >= ? AND id < ? ORDER BY id",
+      run * RUN_SPAN,
+      (run + 1) * RUN_SPAN,
+    );
     return Array.from(rows, ({ body }) => decodeSegment(body));
   }
 
   /** Writes pages [firstPage …] and their segment; gives back what memory keeps of them. */
-  writeSegment(run: number, number: number, firstPage: number, pages: readonly Uint32Array[], pageRecords: number): Segment {
+  writeSegment(
+    run: number,
+    number: number,
+    firstPage: number,
+    pages: readonly Uint32Array[],
+    pageRecords: number,
+  ): Segment {
     const body = encodeSegment(pages, pageRecords);
     this.sql.exec("INSERT INTO dedup_segment VALUES (?, ?)", run * RUN_SPAN + number, body);
     for (const [place, words] of pages.entries()) {
@@ -67,13 +86,18 @@ export class RunStore {
   }
 
   page(run: number, page: number): Uint32Array<ArrayBuffer> {
-    return new Uint32Array(this.sql.exec<{ body: ArrayBuffer }>("SELECT body FROM dedup_page WHERE id = ?", run * RUN_SPAN + page).one().body);
+    return new Uint32Array(
+      this.sql.exec<{ body: ArrayBuffer }>("SELECT body FROM dedup_page WHERE id = ?", run * RUN_SPAN + page).one()
+        .body,
+    );
   }
 
   /** Some records of a page. Blobs leave the database at about 2 µs a KB, so a lookup takes only what it needs. */
   records(run: number, page: number, from: number, records: number): Uint32Array<ArrayBuffer> {
     const query = "SELECT substr(body, ?, ?) AS part FROM dedup_page WHERE id = ?";
-    const row = this.sql.exec<{ part: ArrayBuffer }>(query, 1 + from * RECORD_BYTES, records * RECORD_BYTES, run * RUN_SPAN + page).one();
+    const row = this.sql
+      .exec<{ part: ArrayBuffer }>(query, 1 + from * RECORD_BYTES, records * RECORD_BYTES, run * RUN_SPAN + page)
+      .one();
     return new Uint32Array(row.part);
   }
 
@@ -86,7 +110,9 @@ export class RunStore {
   reap(run: number, pages: number): boolean {
     const start = run * RUN_SPAN;
     const end = start + RUN_SPAN;
-    const { last } = this.sql.exec<{ last: number | null }>("SELECT max(id) AS last FROM dedup_page WHERE id >= ? AND id < ?", start, end).one();
+    const { last } = this.sql
+      .exec<{ last: number | null }>("SELECT max(id) AS last FROM dedup_page WHERE id >= ? AND id < ?", start, end)
+      .one();
     const from = Math.max(start, (last ?? start) - pages + 1);
     this.sql.exec("DELETE FROM dedup_page WHERE id >= ? AND id < ?", from, end);
     if (from > start) return false;

@@ -3,7 +3,7 @@
  * file would change. Migrations are append-only: a change of schema/tables.ts adds a file, an existing one is never rewritten.
  */
 import { execFile } from "node:child_process";
-import { cp, readdir, rm } from "node:fs/promises";
+import { cp, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { makeWithoutRowid } from "./without-rowid";
@@ -40,8 +40,15 @@ async function migrations(dialect: "sqlite" | "pg"): Promise<void> {
   const done = await run("drizzle-kit", ["generate", `--config=${config}`, ...name], { MIGRATIONS_OUT: `./${out}` });
   if (!done) throw new Error(`drizzle-kit could not write the migrations of ${config}`);
   if (dialect === "sqlite") await makeWithoutRowid(join(ROOT, out));
-  const [before, after] = await Promise.all([readdir(join(ROOT, folder)), readdir(join(ROOT, out))]);
-  if (after.length !== before.length) stale.push(folder);
+  const [before, after] = await Promise.all([sqlIn(folder), sqlIn(out)]);
+  if (before !== after) stale.push(folder);
+}
+
+/** All migrations of a folder as one text. */
+async function sqlIn(folder: string): Promise<string> {
+  const files = (await readdir(join(ROOT, folder))).filter((file) => file.endsWith(".sql")).toSorted();
+  const texts = await Promise.all(files.map((file) => readFile(join(ROOT, folder, file), "utf8")));
+  return files.map((file, i) => `-- ${file}\n${texts[i] ?? ""}`).join("\n");
 }
 
 /** Runs a tool of node_modules/.bin. False when it ends with an error; what it said is shown then, or when not checking. */

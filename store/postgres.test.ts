@@ -5,8 +5,6 @@ import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { dialThrough } from "./neon-proxy";
 import { openStore, type Store } from "./store";
 import { storeSuite } from "./suite";
-import { newNamespace } from "./suite/builders";
-import { findNamespace } from "./namespaces";
 
 const { url, wsProxy } = inject("postgres");
 dialThrough(wsProxy);
@@ -28,19 +26,5 @@ describe("what the shared store relies on in Postgres", () => {
       .where(sql`table_schema = 'public' and data_type = 'text'`);
     expect(new Set(columns.map(({ table }) => table)).size).toBe(Object.keys(store.tables).length);
     expect(columns.filter(({ collation }) => collation !== "C")).toEqual([]);
-  });
-
-  it("goes on with a new connection when one dies", async () => {
-    const namespaceId = await newNamespace(store);
-    const other = open();
-    const killed = await other.db
-      .select({ done: sql<boolean>`pg_terminate_backend(pid)` })
-      .from(sql`pg_stat_activity` as never)
-      .where(sql`pid <> pg_backend_pid() and backend_type = 'client backend'`);
-    expect(killed.length).toBeGreaterThan(0);
-    await other.close();
-    // The next query may still be sent down the dead connection; the one after it is not.
-    const found = await findNamespace(store, namespaceId).catch(() => findNamespace(store, namespaceId));
-    expect(found).toMatchObject({ id: namespaceId });
   });
 });

@@ -9,8 +9,11 @@ import { configSuite } from "./suite/config";
 import { projectionSuite } from "./suite/projections";
 import { requestSuite } from "./suite/requests";
 
+/** A schedule of many batches takes 2 s on two busy cores; the runner's own 5 s would fail on a slower machine. */
+const TEST_MS_MAX = 30_000;
+
 export function storeSuite(driver: string, open: () => Store): void {
-  describe(`the shared store on ${driver}`, () => {
+  describe(`the shared store on ${driver}`, { timeout: TEST_MS_MAX }, () => {
     let store: Store;
     beforeEach(() => {
       store = open();

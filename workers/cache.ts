@@ -47,6 +47,8 @@ export interface Caches {
   principals: TtlMap<Principal>;
   /** Object name made from a customer's name → the object that owns it now. A hint: the object answers `moved` when it is wrong. */
   homes: TtlMap<string>;
+  /** Object name made from a customer's id → the customer's key. */
+  keys: TtlMap<string>;
   /** `<namespaceId> <version>` → configuration; immutable. */
   configs: TtlMap<KnownConfig>;
 }
@@ -56,6 +58,7 @@ export const PRINCIPAL_TTL_MS = 30_000;
 export const newCaches = (): Caches => ({
   principals: new TtlMap(10_000, PRINCIPAL_TTL_MS),
   homes: new TtlMap(50_000, 300_000),
+  keys: new TtlMap(10_000, 300_000),
   // Each is at most 1 MB, of an isolate's 128.
   configs: new TtlMap(16, 600_000),
 });

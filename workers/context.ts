@@ -27,7 +27,7 @@ export interface Context {
   later(work: Promise<unknown>): void;
   /** Tells the operator. Never given secrets: keys and bodies stay out. */
   report(event: string, detail: Record<string, unknown>): void;
-  /** Ends what this context opened. */
+  /** Ends what this context opened, once the work for later is done. */
   close(): void;
 }
 
@@ -38,6 +38,7 @@ export interface Lifetime {
 
 export function compose(env: Env, lifetime: Lifetime): Context {
   let store: Store | null = null;
+  let pending: Promise<unknown>[] | null = null;
   return {
     env,
     caches: isolateCaches,
@@ -45,21 +46,32 @@ export function compose(env: Env, lifetime: Lifetime): Context {
       return (store ??= openStore(env));
     },
     now: Date.now,
-    newId: ulid,
+    newId,
     randomBytes,
     sha256,
     // The stub's own type wraps every answer for stubs and disposal; ours are plain data.
     customer: (name) => env.CUSTOMER.getByName(name) as unknown as CustomerRpc,
     clock: (namespaceId) => env.CLOCK.getByName(namespaceId) as unknown as ClockRpc,
     later(work) {
-      lifetime.waitUntil(work.catch((error: unknown) => report("background work failed", { cause: causeOf(error) })));
+      const reported = work.catch((error: unknown) => report("background work failed", { cause: causeOf(error) }));
+      (pending ??= []).push(reported);
+      lifetime.waitUntil(reported);
     },
     report,
     close() {
-      if (store !== null) lifetime.waitUntil(store.close());
-      store = null;
+      const opened = store;
+      if (opened !== null) lifetime.waitUntil(Promise.all(pending ?? []).then(() => opened.close()));
     },
   };
+}
+
+const ULID_RANDOM_CHARS = 16;
+
+/** A ULID. Left to itself, the package asks the platform for randomness once per character. */
+function newId(): string {
+  const random = randomBytes(ULID_RANDOM_CHARS);
+  let next = 0;
+  return ulid(undefined, () => random[next++]! / 256);
 }
 
 const sha256: Sha256 = (text) => createHash("sha256").update(text).digest("hex");
@@ -68,5 +80,9 @@ function report(event: string, detail: Record<string, unknown>): void {
   console.error(JSON.stringify({ event, ...detail }));
 }
 
-/** An error as the log keeps it. */
-export const causeOf = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error));
+/** An error as the log keeps it, with what caused it: the database's own words are in there. */
+export function causeOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const text = error.stack ?? error.message;
+  return error.cause === undefined ? text : `${text}\ncaused by ${causeOf(error.cause)}`;
+}

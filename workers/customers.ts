@@ -69,12 +69,23 @@ export async function askCustomer<T>(
 
 /** The same for a name that a person typed into `{customer}`: one that looks like an id must exist, and refusals are thrown. */
 export async function requireCustomer<T>(context: Context, tenant: Tenant, name: string, operation: Operation<T>): Promise<{ ok: true } & T> {
-  if (ULID.test(name)) {
-    const { wallet } = await ask(context, tenant, name, (object, call) => object.wallet(call));
-    if (wallet.customerId === null) throw refusalProblem({ ok: false, reason: "unknown_customer" });
-  }
-  return ask(context, tenant, name, operation);
+  return ask(context, tenant, ULID.test(name) ? await keyOf(context, tenant, name) : name, operation);
 }
+
+/** The key of the customer with this id: an event must not be filed under an id. Its own object knows; then it is remembered. */
+async function keyOf(context: Context, tenant: Tenant, id: string): Promise<string> {
+  const named = objectName(tenant.namespaceId, id, context.sha256);
+  const known = context.caches.keys.get(named, context.now());
+  if (known !== undefined) return known;
+  const { wallet } = await ask(context, tenant, id, (object, call) => object.wallet(call));
+  if (wallet.customerId === null) throw refusalProblem({ ok: false, reason: "unknown_customer" });
+  context.caches.keys.set(named, wallet.userId, context.now());
+  return wallet.userId;
+}
+
+/** The name that a tracked event gets as its subject. */
+export const subjectOf = (context: Context, tenant: Tenant, customer: string): string | Promise<string> =>
+  ULID.test(customer) ? keyOf(context, tenant, customer) : customer;
 
 async function ask<T>(context: Context, tenant: Tenant, name: string, operation: Operation<T>): Promise<{ ok: true } & T> {
   let answer: Answered<T>;

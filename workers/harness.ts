@@ -54,10 +54,8 @@ export function startWorker({ bindings = {}, startMs = Date.now(), override }: W
 
   const composeForTest = (bound: Env, lifetime: Lifetime): Context => {
     const base = compose(bound, lifetime);
-    const own: Partial<Context> = { caches, now, report: (event, detail) => void reports.push({ event, detail }) };
-    // Inherited, not copied: the store is opened by a getter, at its first use.
-    const context = Object.assign(Object.create(base) as Context, own);
-    return override ? Object.assign(Object.create(context) as Context, override(context)) : context;
+    const context = inherit(base, { caches, now, report: (event, detail) => void reports.push({ event, detail }) });
+    return override ? inherit(context, override(context)) : context;
   };
   const app = createApp(routes, composeForTest);
 
@@ -92,6 +90,10 @@ export function startWorker({ bindings = {}, startMs = Date.now(), override }: W
     now,
   };
 }
+
+/** Inherited, not copied: the store is opened by a getter, at its first use. */
+const inherit = (base: Context, own: Partial<Context>): Context =>
+  Object.create(base, Object.getOwnPropertyDescriptors(own)) as Context;
 
 const parse = (text: string): unknown => (/^[[{"]/.test(text) ? JSON.parse(text) : text);
 

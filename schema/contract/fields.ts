@@ -5,7 +5,7 @@
 import { z } from "zod";
 
 /** A JSON number that a double cannot carry, kept as its source text (core/exact-json.ts). */
-const exactNumber = z.custom<{ rawJSON: string }>((value) => JSON.isRawJSON(value));
+const exactNumber = z.custom<{ rawJSON: string }>((value) => JSON.isRawJSON(value)).meta({ type: "number" });
 
 export const decimalInput = z
   .union([z.string().max(128), z.number(), exactNumber])

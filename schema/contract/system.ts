@@ -8,6 +8,7 @@ export const system = {
     path: "/healthz",
     access: "public",
     summary: "Is it ready?",
+    description: "503 until the database answers and is migrated.",
     replies: { 200: { description: "Yes.", schema: z.object({ status: z.literal("ok") }) } },
   },
   openapi: {

@@ -36,7 +36,7 @@ export class TestSqlStorage implements SqlStorage {
   exec<T extends Record<string, SqlStorageValue>>(query: string, ...bindings: unknown[]): SqlStorageCursor<T> {
     if (Buffer.byteLength(query) > QUERY_BYTES_MAX) throw new Error("statement too long: SQLITE_TOOBIG");
     // Of several statements the last one gets the bindings and gives the rows.
-    for (let text = query; ; ) {
+    for (let text = query; ;) {
       const prepared = this.prepare(text);
       const rest = text.slice(prepared.statement.sourceSQL.length);
       if (rest.trim() === "") return this.run(prepared, bindings) as unknown as SqlStorageCursor<T>;
@@ -72,7 +72,8 @@ export class TestSqlStorage implements SqlStorage {
   }
 
   private prepare(text: string): Prepared {
-    if (TRANSACTIONS.test(text)) throw new Error("To execute a transaction, please use the state.storage.transactionSync() API.");
+    if (TRANSACTIONS.test(text))
+      throw new Error("To execute a transaction, please use the state.storage.transactionSync() API.");
     const known = this.statements.get(text);
     if (known) return known;
     const statement = this.database.prepare(text);
@@ -93,7 +94,11 @@ export class TestSqlStorage implements SqlStorage {
     const rowsWritten = writes ? this.totalChanges() - before : 0;
     this.rowsWritten += rowsWritten;
     const columnNames = statement.columns().map(({ name }) => name);
-    return new TestSqlCursor(columnNames, rows.map((row) => row.map(readable)), rowsWritten);
+    return new TestSqlCursor(
+      columnNames,
+      rows.map((row) => row.map(readable)),
+      rowsWritten,
+    );
   }
 
   private totalChanges(): number {
@@ -112,7 +117,8 @@ interface Prepared {
 function parametersOf(query: string): number {
   const code = query.replaceAll(/'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[^]*?\*\//g, " ");
   let highest = 0;
-  for (const [, number] of code.matchAll(/\?(\d*)/g)) highest = Math.max(highest, number ? Number(number) : highest + 1);
+  for (const [, number] of code.matchAll(/\?(\d*)/g))
+    highest = Math.max(highest, number ? Number(number) : highest + 1);
   return highest;
 }
 
@@ -143,7 +149,9 @@ class TestSqlCursor implements IterableIterator<Record<string, SqlStorageValue>>
   one(): Record<string, SqlStorageValue> {
     const rows = this.toArray();
     if (rows.length === 1) return rows[0]!;
-    throw new Error(`Expected exactly one result from SQL query, but got ${rows.length === 0 ? "no" : "multiple"} results.`);
+    throw new Error(
+      `Expected exactly one result from SQL query, but got ${rows.length === 0 ? "no" : "multiple"} results.`,
+    );
   }
 
   *raw(): IterableIterator<SqlStorageValue[]> {

@@ -1,12 +1,8 @@
 /**
- * Cuts a customer's events into what one call of its object, or one queue message, takes: in order, bounded in number and size.
+ * Cuts a customer's events into what one call of its object, or one queue message, takes: JSON arrays in order, bounded in number
+ * and size. Numbers stay exact: they are written as they were read.
  */
-
-/** A customer's part of a batch: JSON text of each normalized event. */
-export interface Part {
-  subject: string;
-  texts: readonly string[];
-}
+import { UTF8_BYTES_PER_CHAR_MAX, type Part } from "./read-events";
 
 /** One call of `record`. */
 export const EVENTS_PER_CALL_MAX = 10_000;
@@ -14,10 +10,10 @@ export const EVENTS_PER_CALL_MAX = 10_000;
 export const CALL_BYTES_MAX = 1_000_000;
 
 /** JSON arrays for `record`. An event is at most 256 KB, so each fits. */
-export function callsOf({ texts }: Part): string[] {
-  // UTF-8 needs at most three bytes per UTF-16 unit: most batches are seen to fit without counting.
-  const units = texts.reduce((sum, text) => sum + text.length + 1, 1);
-  if (units * 3 <= CALL_BYTES_MAX && texts.length <= EVENTS_PER_CALL_MAX) return [arrayOf(texts)];
+export function callsOf({ events }: Part): string[] {
+  const whole = JSON.stringify(events);
+  if (whole.length * UTF8_BYTES_PER_CHAR_MAX <= CALL_BYTES_MAX && events.length <= EVENTS_PER_CALL_MAX) return [whole];
+  const texts = events.map((event) => JSON.stringify(event));
   return slicesOf(texts, (text) => Buffer.byteLength(text) + 1, CALL_BYTES_MAX).map(arrayOf);
 }
 

@@ -54,16 +54,15 @@ export class Problem extends Error {
 
 export function problemResponse(problem: Problem, requestId: string): Response {
   const { status, code, evidence, headers, message: detail } = problem;
-  const body = {
-    // First, so that evidence can never rewrite what the problem says.
-    ...evidence,
+  const said = {
     type: code === undefined ? "about:blank" : PROBLEM_BASE + code,
     title: TITLES[status] ?? "Error",
     status,
     detail,
     instance: `urn:request:${requestId}`,
-    ...(evidence && { extensions: evidence }),
   };
+  // Twice: first for the order that people read in, last so that evidence can never rewrite what the problem says.
+  const body = { ...said, ...evidence, ...(evidence && { extensions: evidence }), ...said };
   return new Response(JSON.stringify(body), { status, headers: { ...headers, "content-type": "application/problem+json" } });
 }
 
@@ -100,7 +99,7 @@ export function refusalProblem(refusal: Refusal): Problem {
       return new Problem(403, "the wallet is frozen", { code: "wallet-frozen" });
     case "currency_mismatch": {
       const { wallet, table } = refusal;
-      return new Problem(422, `the wallet holds ${wallet} and the burn table charges ${table}`, {
+      return new Problem(422, `the wallet holds ${wallet}, and ${table} cannot be mixed into it`, {
         code: "currency-mismatch",
         evidence: { wallet, table },
       });

@@ -5,9 +5,11 @@ import { readUsage } from "../../core/usage";
 import { eventBatch, eventInput, EVENT_BYTES_MAX } from "../../schema/contract/events";
 import { trackInput } from "../../schema/contract/track";
 import { BadField, readEvent, readEvents } from "./read-events";
-import { readTrack } from "./read-track";
+import { readTrack, type Track } from "./read-track";
 
 const NOW = Date.UTC(2026, 10, 21);
+/** Characters of a body in which no event can be too large. */
+const SMALL = 1_000;
 
 /** Text that is mostly fine and sometimes not. */
 const text = fc.oneof(
@@ -77,7 +79,7 @@ describe("readEvents", () => {
   it("agrees with the contract on whole batches, and names the first bad event", () => {
     fc.assert(
       fc.property(fc.array(almostEvent, { minLength: 0, maxLength: 5 }), (events) => {
-        const read = readEvents(events, "either", NOW);
+        const read = readEvents(events, "either", NOW, SMALL);
         expect(read.ok).toBe(eventBatch.safeParse(events).success);
         if (!read.ok && events.length > 0) expect(read.refusal.index).toBe(events.findIndex((one) => !eventInput.safeParse(one).success));
       }),
@@ -86,13 +88,13 @@ describe("readEvents", () => {
   });
 
   it("groups by subject and keeps the order within one", () => {
-    const read = readEvents([event({ id: "1" }), event({ id: "2", subject: "v" }), event({ id: "3" })], "many", NOW);
-    const ids = read.ok && [...read.value.bySubject].map(([subject, texts]) => [subject, texts.map((one) => (JSON.parse(one) as { id: string }).id)]);
+    const read = readEvents([event({ id: "1" }), event({ id: "2", subject: "v" }), event({ id: "3" })], "many", NOW, SMALL);
+    const ids = read.ok && read.value.map(({ subject, events }) => [subject, events.map(({ id }) => id)]);
     expect(ids).toEqual([["u", ["1", "3"]], ["v", ["2"]]]);
   });
 
   it("measures an event in bytes, not in characters", () => {
-    const size = (data: string) => readEvents(event({ data: { data } }), "one", NOW).ok;
+    const size = (data: string) => readEvents(event({ data: { data } }), "one", NOW, data.length).ok;
     expect(size("x".repeat(EVENT_BYTES_MAX - 200))).toBe(true);
     expect(size("x".repeat(EVENT_BYTES_MAX))).toBe(false);
     expect(size("é".repeat(EVENT_BYTES_MAX / 2 - 100))).toBe(true);
@@ -140,7 +142,7 @@ describe("readTrack", () => {
         }
         const byContract = trackInput.safeParse(value);
         const expected = byContract.success && readUsage((value as { usage: unknown }).usage).ok;
-        const verdict = !(readTrack(value, "id", NOW) instanceof BadField);
+        const verdict = !(readTrack(value, () => "id", NOW) instanceof BadField);
         expect(verdict, body).toBe(expected);
         accepted += Number(verdict);
       }),
@@ -151,11 +153,10 @@ describe("readTrack", () => {
 
   it("makes the CloudEvent that the contract describes, numbers by their source text", () => {
     const body = '{"customer":"u","feature":"f","usage":{"tokens":9007199254740993},"provider":"p","model":"m","id":"1","time":"1970-01-01T00:00:01Z","metadata":{"team":"x","n":1e400},"enforce":true}';
-    expect(readTrack(parseExact(body), "default", NOW)).toEqual({
-      customer: "u",
-      id: "1",
-      enforce: true,
-      eventJson: '{"id":"1","source":"tollgate/track","type":"f","subject":"u","time":1000,"data":{"usage":{"tokens":9007199254740993},"provider":"p","model":"m","team":"x","n":1e400}}',
-    });
+    const { event, enforce } = readTrack(parseExact(body), () => "default", NOW) as Track;
+    expect(enforce).toBe(true);
+    expect(JSON.stringify(event)).toBe(
+      '{"id":"1","source":"tollgate/track","type":"f","subject":"u","time":1000,"data":{"usage":{"tokens":9007199254740993},"provider":"p","model":"m","team":"x","n":1e400}}',
+    );
   });
 });

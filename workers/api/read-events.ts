@@ -16,16 +16,19 @@ export interface BadEvent {
   message: string;
 }
 
-export interface Batch {
-  count: number;
-  /** Subject → JSON text of each of its events, in the order of the batch. */
-  bySubject: Map<string, string[]>;
+/** A customer's part of a batch, in the order of the batch. */
+export interface Part {
+  subject: string;
+  events: UsageEvent[];
 }
 
 export type Shape = (typeof EVENT_CONTENT_TYPES)[keyof typeof EVENT_CONTENT_TYPES];
 
-/** `body` is what core/exact-json read; `nowMs` becomes the time of events that carry none. */
-export function readEvents(body: unknown, shape: Shape, nowMs: number): Result<Batch, BadEvent> {
+/**
+ * `body` is what core/exact-json read from a text of `bodyChars`, which tells whether an event can be too large at all; `nowMs`
+ * becomes the time of events that carry none.
+ */
+export function readEvents(body: unknown, shape: Shape, nowMs: number, bodyChars: number): Result<Part[], BadEvent> {
   const many = Array.isArray(body);
   if (many && shape === "one") return refuse({ field: "", message: "must be one event; send arrays as application/cloudevents-batch+json" });
   if (!many && shape === "many") return refuse({ field: "", message: "must be an array of events; send one event as application/cloudevents+json" });
@@ -34,19 +37,21 @@ export function readEvents(body: unknown, shape: Shape, nowMs: number): Result<B
   if (values.length > EVENTS_PER_BATCH_MAX) {
     return refuse({ field: "", message: `must contain at most ${EVENTS_PER_BATCH_MAX} events; this batch has ${values.length}` });
   }
-  const bySubject = new Map<string, string[]>();
+  const measured = bodyChars * UTF8_BYTES_PER_CHAR_MAX > EVENT_BYTES_MAX;
+  const parts = new Map<string, Part>();
+  let part: Part | undefined;
   for (let index = 0; index < values.length; index++) {
     const event = readEvent(values[index], nowMs);
     if (event instanceof BadField) return refuse(badEvent(event, many ? index : undefined));
-    const text = JSON.stringify(event);
-    if (isLongerThan(text, EVENT_BYTES_MAX)) {
+    if (measured && isLongerThan(JSON.stringify(event), EVENT_BYTES_MAX)) {
       return refuse(badEvent(new BadField("", EVENT_TOO_LARGE), many ? index : undefined));
     }
-    const texts = bySubject.get(event.subject);
-    if (texts === undefined) bySubject.set(event.subject, [text]);
-    else texts.push(text);
+    // Neighbours are mostly of one customer.
+    if (part?.subject !== event.subject) part = parts.get(event.subject);
+    if (part === undefined) parts.set(event.subject, (part = { subject: event.subject, events: [] }));
+    part.events.push(event);
   }
-  return ok({ count: values.length, bySubject });
+  return ok([...parts.values()]);
 }
 
 const badEvent = (bad: BadField, index: number | undefined): BadEvent => ({
@@ -55,9 +60,11 @@ const badEvent = (bad: BadField, index: number | undefined): BadEvent => ({
   message: bad.message,
 });
 
-/** UTF-8 takes at most three bytes per UTF-16 unit, so most texts need no counting. */
+/** Of a UTF-16 unit. Most texts are seen to be small without counting. */
+export const UTF8_BYTES_PER_CHAR_MAX = 3;
+
 export const isLongerThan = (text: string, bytes: number): boolean =>
-  text.length * 3 > bytes && (text.length > bytes || Buffer.byteLength(text) > bytes);
+  text.length * UTF8_BYTES_PER_CHAR_MAX > bytes && (text.length > bytes || Buffer.byteLength(text) > bytes);
 
 export const EVENT_TOO_LARGE = `must be at most ${EVENT_BYTES_MAX} bytes of JSON`;
 

@@ -6,27 +6,24 @@ import type { Json, JsonObject, UsageEvent } from "../../core/event";
 import { parseInstant } from "../../core/instant";
 import { readUsage } from "../../core/usage";
 import { RESERVED_METADATA } from "../../schema/contract/track";
-import { BadField, EVENT_TOO_LARGE, isLongerThan, nameFault, TIME_FAULT } from "./read-events";
-import { EVENT_BYTES_MAX } from "../../schema/contract/events";
+import { BadField, nameFault, TIME_FAULT } from "./read-events";
 
 export const TRACK_SOURCE = "tollgate/track";
 
 export interface Track {
-  customer: string;
-  id: string;
-  /** JSON text of the event (core/event UsageEvent): numbers stay exact. */
-  eventJson: string;
+  /** Its subject is the customer as the caller named it. */
+  event: UsageEvent;
   enforce: boolean;
 }
 
-/** `id` names the event when the body does not; `nowMs` is its time when the body has none. */
-export function readTrack(body: unknown, id: string, nowMs: number): Track | BadField {
+/** `newId` names the event when the body does not; `nowMs` is its time when the body has none. */
+export function readTrack(body: unknown, newId: () => string, nowMs: number): Track | BadField {
   if (typeof body !== "object" || body === null || Array.isArray(body) || JSON.isRawJSON(body)) {
     return new BadField("", "must be a JSON object");
   }
   const given = body as Record<string, unknown>;
   const data: JsonObject = {};
-  const event: UsageEvent = { id, source: TRACK_SOURCE, type: "", subject: "", time: nowMs, data };
+  const event: UsageEvent = { id: "", source: TRACK_SOURCE, type: "", subject: "", time: nowMs, data };
   let enforce = false;
   let metadata: JsonObject | undefined;
   for (const key in given) {
@@ -77,6 +74,7 @@ export function readTrack(body: unknown, id: string, nowMs: number): Track | Bad
   if (event.subject === "") return new BadField("customer", "is required");
   if (event.type === "") return new BadField("feature", "is required");
   if (data.usage === undefined) return new BadField("usage", "is required");
+  if (event.id === "") event.id = newId();
   if (metadata !== undefined) {
     for (const reserved of RESERVED_METADATA) {
       if (Object.hasOwn(metadata, reserved)) return new BadField(`metadata.${reserved}`, "is a name of ours; use another");
@@ -84,7 +82,5 @@ export function readTrack(body: unknown, id: string, nowMs: number): Track | Bad
     // Spread defines own properties, whatever they are called; assignment would not.
     event.data = { ...data, ...metadata };
   }
-  const eventJson = JSON.stringify(event);
-  if (isLongerThan(eventJson, EVENT_BYTES_MAX)) return new BadField("", EVENT_TOO_LARGE);
-  return { customer: event.subject, id: event.id, eventJson, enforce };
+  return { event, enforce };
 }

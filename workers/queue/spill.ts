@@ -7,8 +7,9 @@ import { MESSAGE_BYTES_MAX, messageBytes, SEND_BATCH_BYTES_MAX, SEND_BATCH_MESSA
 import { recordDeadLetters } from "../../store/dead-letters";
 import { findNamespace, type Namespace } from "../../store/namespaces";
 import { atOnce } from "../at-once";
-import { arrayOf, slicesOf, type Part } from "../api/event-parts";
+import { arrayOf, slicesOf } from "../api/event-parts";
 import { refusalProblem } from "../api/problem";
+import type { Part } from "../api/read-events";
 import { causeOf, type Context } from "../context";
 import { askCustomer, type Tenant } from "../customers";
 import { deadLetter, retryDelaySeconds } from "./dead-letter";
@@ -25,17 +26,18 @@ export function spillable(context: Context, { namespaceId, configVersion }: Tena
   const messages: SpillMessage[] = [];
   const left: Part[] = [];
   const receivedAt = context.now();
-  for (const { subject, texts } of parts) {
-    const message = (events: readonly string[]): SpillMessage => ({
-      v: 1, namespaceId, name: subject, configVersion, eventsJson: arrayOf(events), receivedAt,
+  for (const { subject, events } of parts) {
+    const message = (texts: readonly string[]): SpillMessage => ({
+      v: 1, namespaceId, name: subject, configVersion, eventsJson: arrayOf(texts), receivedAt,
     });
     const roomBytes = MESSAGE_BYTES_MAX - messageBytes(message([]));
     // Inside a message the events are one JSON string: escaped. The quotes around it pay for the comma between two.
     const sizeOf = (text: string) => Buffer.byteLength(JSON.stringify(text));
-    const tooLarge = texts.filter((text) => sizeOf(text) > roomBytes);
-    const fitting = tooLarge.length === 0 ? texts : texts.filter((text) => sizeOf(text) <= roomBytes);
-    for (const slice of slicesOf(fitting, sizeOf, roomBytes)) messages.push(message(slice));
-    if (tooLarge.length > 0) left.push({ subject, texts: tooLarge });
+    const fits = (text: string) => sizeOf(text) <= roomBytes;
+    const texts = events.map((event) => JSON.stringify(event));
+    for (const slice of slicesOf(texts.filter(fits), sizeOf, roomBytes)) messages.push(message(slice));
+    const tooLarge = events.filter((_, index) => !fits(texts[index]!));
+    if (tooLarge.length > 0) left.push({ subject, events: tooLarge });
   }
   return { messages, left };
 }

@@ -4,7 +4,7 @@ import { assert } from "../../../core/result";
 import { clock } from "../../../schema/contract/clock";
 import { implement } from "../app";
 import type { Principal } from "../auth";
-import { Problem } from "../problem";
+import { Problem, tryAgain } from "../problem";
 
 function requireSandbox({ kind }: Principal): void {
   if (kind !== "sandbox") {
@@ -25,6 +25,7 @@ export const clockRoutes = implement<typeof clock>(clock, {
     assert(now !== null, "the contract lets only instants through");
     const advanced = await context.clock(principal.namespaceId).advance(now);
     if (!advanced.ok) {
+      if (advanced.reason === "not_settled") throw tryAgain("a deadline on the way could not be run, and the clock stays where it was; send the same again");
       const at = formatInstant(advanced.now);
       throw new Problem(400, `the clock stands at ${at} and moves forward only`, { code: "clock-moved-back", evidence: { now: at } });
     }

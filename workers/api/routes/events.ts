@@ -10,13 +10,14 @@ import { listUnrated } from "../../../store/attention";
 import { atOnce } from "../../at-once";
 import { causeOf, type Context } from "../../context";
 import { askCustomer, isOverloaded, requireCustomer, sandboxTime, type Tenant } from "../../customers";
+import { drained } from "../../drain";
 import { canSpill, spill, spillable } from "../../queue/spill";
 import { implement } from "../app";
-import { callsOf, type Part } from "../event-parts";
+import { callsOf } from "../event-parts";
 import { claim, fingerprintOf } from "../idempotency";
 import { invalid, Problem, refusalProblem, tryAgain } from "../problem";
 import { parseJson, readText } from "../read-body";
-import { readEvents } from "../read-events";
+import { readEvents, type Part } from "../read-events";
 
 /** A Worker holds six connections to the outside at once, but object calls are not among them; this bounds memory and fairness. */
 const OBJECTS_AT_ONCE = 16;
@@ -36,13 +37,13 @@ export const eventRoutes = implement<typeof events>(events, {
       }
       const text = await readText(request, EVENTS_BODY_BYTES_MAX);
       const clockMs = principal.kind === "sandbox" ? await sandboxTime(context, principal.namespaceId) : undefined;
-      const batch = readEvents(parseJson(text), shape, clockMs ?? context.now());
-      if (!batch.ok) throw invalid([batch.refusal]);
+      const read = readEvents(parseJson(text), shape, clockMs ?? context.now(), text.length);
+      if (!read.ok) throw invalid([read.refusal]);
       if (ask.idempotencyKey !== null) {
         await claim({ ...ask, fingerprint: fingerprintOf(context, request, text) }, events.ingest);
       }
       const tenant: Tenant = clockMs === undefined ? principal : { ...principal, clockMs };
-      const parts = [...batch.value.bySubject].map(([subject, texts]): Part => ({ subject, texts }));
+      const parts = read.value;
       const asked = prefersAsync(request);
       if (!canSpill(context) || !(asked || parts.length > CUSTOMERS_PER_CALL_MAX)) return record(context, tenant, parts);
       const { messages, left } = spillable(context, tenant, parts);
@@ -123,8 +124,11 @@ async function rateCustomer(
   let after: string | null = null;
   for (let slice = 0; slice < RATED_SLICES_MAX; slice++) {
     const cursor: string | null = after;
-    const answer: { rated: number; remaining: number; next: string | null } = await requireCustomer(context, tenant, name, (object, call) =>
-      object.rateUnrated(call, { ...range, after: cursor }),
+    const answer: { rated: number; remaining: number; next: string | null } = await requireCustomer(
+      context,
+      tenant,
+      name,
+      drained(context, (object, call) => object.rateUnrated(call, { ...range, after: cursor })),
     );
     total.rated += answer.rated;
     total.remaining = answer.remaining;

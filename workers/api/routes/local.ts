@@ -15,7 +15,7 @@ import type { Mounted } from "../app";
 import { newApiKey } from "../new-key";
 import { notFound } from "../problem";
 
-const NAMESPACE = "default";
+export const LOCAL_NAMESPACE = "default";
 
 const request = { method: "$.method", route: "$.route" };
 
@@ -51,13 +51,13 @@ export const localRoutes: Mounted[] = [
 /** A second time it changes nothing: data outlives a restart. */
 async function seed(context: Context, apiKey: string): Promise<void> {
   const { store } = context;
-  const existing = await findNamespace(store, NAMESPACE);
-  const namespace = existing ?? { id: context.newId(), key: NAMESPACE, kind: "live" as const, createdAt: context.now() };
+  const existing = await findNamespace(store, LOCAL_NAMESPACE);
+  const namespace = existing ?? { id: context.newId(), key: LOCAL_NAMESPACE, kind: "live" as const, createdAt: context.now() };
   const { id, key, kind, createdAt } = namespace;
   const { row } = newApiKey(context, { name: "local", scopes: SCOPES, expiresAt: null }, apiKey);
   await seedNamespace(store, { id, key, kind, createdAt }, [row]);
   if (existing !== null && existing.configVersion > 0) return;
-  const made = await findNamespace(store, NAMESPACE);
+  const made = await findNamespace(store, LOCAL_NAMESPACE);
   if (made === null) throw notFound("the namespace that was just made");
   const now = context.now();
   const meters = METERS.map((meter): Meter => ({ ...meter, id: context.newId(), eventFrom: null, createdAt: now }));

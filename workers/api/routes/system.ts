@@ -3,9 +3,12 @@ import css from "../../../dist/docs/swagger-ui.css.gz.bin";
 import script from "../../../dist/docs/swagger-ui-bundle.js.gz.bin";
 import { contract } from "../../../schema/contract";
 import { system } from "../../../schema/contract/system";
+import { findNamespace } from "../../../store/namespaces";
+import type { Context } from "../../context";
 import { implement } from "../app";
 import { openApi } from "../openapi";
-import { notFound } from "../problem";
+import { notFound, tryAgain } from "../problem";
+import { LOCAL_NAMESPACE } from "./local";
 
 const FILES: Record<string, { gzipped: ArrayBuffer; type: string }> = {
   "swagger-ui.css": { gzipped: css, type: "text/css" },
@@ -25,8 +28,21 @@ const CACHED = "public, max-age=3600";
 
 const document = openApi(contract);
 
+/** The database answers and is migrated; under the launcher also seeded, so that its key works. */
+async function isReady({ env, store }: Context): Promise<boolean> {
+  try {
+    const namespace = await findNamespace(store, LOCAL_NAMESPACE);
+    return namespace !== null || env.TOLLGATE_LOCAL !== "1";
+  } catch {
+    return false;
+  }
+}
+
 export const systemRoutes = implement<typeof system>(system, {
-  health: () => ({ status: 200, body: { status: "ok" } }),
+  async health({ context }) {
+    if (!(await isReady(context))) throw tryAgain("the database is not ready");
+    return { status: 200, body: { status: "ok" } };
+  },
 
   openapi: () => new Response(document(), { headers: { "content-type": "application/json", "access-control-allow-origin": "*" } }),
 

@@ -8,7 +8,7 @@ import { EVENT_BYTES_MAX } from "../../../schema/contract/events";
 import { track } from "../../../schema/contract/track";
 import { ratingOf } from "../../config";
 import type { Context } from "../../context";
-import { requireCustomer, sandboxTime, type Tenant } from "../../customers";
+import { requireCustomer, sandboxTime, subjectOf, type Tenant } from "../../customers";
 import { implement, JSON_HEADERS } from "../app";
 import type { Principal } from "../auth";
 import { invalid, Problem, refusalProblem } from "../problem";
@@ -30,10 +30,12 @@ export const trackRoutes = implement<typeof track>(track, {
       if (mediaType(request) !== "application/json") throw new Problem(415, "Content-Type must be application/json");
       const body = parseJson(await readText(request, EVENT_BYTES_MAX));
       const { tenant, now } = await timed(context, principal);
-      const read = readTrack(body, idempotencyKey ?? context.newId(), now);
+      const read = readTrack(body, () => idempotencyKey ?? context.newId(), now);
       if (read instanceof BadField) throw invalid([{ field: read.field, message: read.message }]);
-      const { eventJson, enforce } = read;
-      const tracked = await requireCustomer(context, tenant, read.customer, (object, call) => object.track(call, { eventJson, enforce }));
+      const { event, enforce } = read;
+      event.subject = await subjectOf(context, tenant, event.subject);
+      const eventJson = JSON.stringify(event);
+      const tracked = await requireCustomer(context, tenant, event.subject, (object, call) => object.track(call, { eventJson, enforce }));
       const { eventId, duplicate, cost, wallet } = tracked;
       return new Response(JSON.stringify({ eventId, duplicate, cost, wallet: walletView(wallet) }), { headers: JSON_HEADERS });
     },

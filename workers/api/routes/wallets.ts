@@ -1,12 +1,10 @@
 /** Wallets: read and changed in the customer's own object; what changes is in the store's lists before the answer leaves. */
 import { formatDecimal } from "../../../core/decimal";
 import { formatInstant, parseInstant } from "../../../core/instant";
-import type { Answer, Call, CustomerRpc, GrantView, TransactionView, WalletView } from "../../../durable-objects/rpc";
+import type { GrantView, TransactionView, WalletView } from "../../../durable-objects/rpc";
 import { wallets } from "../../../schema/contract/wallets";
-import { ratingMessage } from "../../../schema/messages";
-import { applyRating } from "../../../store/apply-rating";
-import { causeOf, type Context } from "../../context";
-import { requireCustomer, type Operation } from "../../customers";
+import { requireCustomer } from "../../customers";
+import { drained } from "../../drain";
 import { implement, JSON_HEADERS } from "../app";
 import { readAmount } from "../decimal-field";
 import { listReply, pageRequest } from "../page";
@@ -27,20 +25,6 @@ const grantView = ({ effectiveAt, expiresAt, createdAt, voidedAt, ...grant }: Gr
 });
 
 const transactionView = ({ timestamp, ...transaction }: TransactionView) => ({ ...transaction, timestamp: formatInstant(timestamp) });
-
-/** A control-plane write, and then the object's projections into the store. The queue brings them too, so a failure here loses nothing. */
-const drained = <T>(context: Context, change: Operation<T>): Operation<T> =>
-  async function changeThenDrain(object: CustomerRpc, call: Call): Promise<Answer<T>> {
-    const answer = await change(object, call);
-    if (!answer.ok) return answer;
-    try {
-      const { messages } = await object.drain(call);
-      if (messages.length > 0) await applyRating(context.store, messages.map((message) => ratingMessage.parse(message)));
-    } catch (error) {
-      context.report("projections could not be written with a control-plane change", { cause: causeOf(error) });
-    }
-    return answer;
-  };
 
 export const walletRoutes = implement<typeof wallets>(wallets, {
   async get({ context, principal, params }) {
