@@ -35,6 +35,9 @@ it("holds the Worker", () => {
 
 it("spells no key of the local launcher", () => {
   for (const key of ["tg_local", "tg_admin_local", "tg_admin"]) {
-    expect(modules.filter(({ text }) => text.includes(key)).map(({ name }) => name), key).toEqual([]);
+    expect(
+      modules.filter(({ text }) => text.includes(key)).map(({ name }) => name),
+      key,
+    ).toEqual([]);
   }
 });
