@@ -65,7 +65,12 @@ export function bodyOf(stream: Stream, request: number): string {
 
 function contentOf(event: number) {
   const usage = { inputTokens: inputTokens(event), outputTokens: outputTokens(event) };
-  return { tokens: usage.inputTokens + usage.outputTokens, model: pick(MODELS, event), type: pick(TYPES, event >> 2), usage };
+  return {
+    tokens: usage.inputTokens + usage.outputTokens,
+    model: pick(MODELS, event),
+    type: pick(TYPES, event >> 2),
+    usage,
+  };
 }
 
 function cloudEvent({ customer, run, fromMs, spanMs, cycle }: Stream, event: number) {

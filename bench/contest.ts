@@ -47,7 +47,10 @@ export type Rounds = Record<string, Round[]>;
 /** Where each stream has got to: rounds go on where the last stopped, and so do contests of the same stream. */
 const positions = new Map<string, number>();
 
-export async function hold({ load, progress }: Bench, { what, stream, contenders, requestsPerRound, rounds }: Contest): Promise<Rounds> {
+export async function hold(
+  { load, progress }: Bench,
+  { what, stream, contenders, requestsPerRound, rounds }: Contest,
+): Promise<Rounds> {
   const measured: Rounds = Object.fromEntries(contenders.map(({ name }) => [name, []]));
   for (let round = 1; round <= rounds; round++) {
     for (const contender of contenders) {
@@ -58,7 +61,12 @@ export async function hold({ load, progress }: Bench, { what, stream, contenders
   return measured;
 }
 
-export async function play(send: Bench["load"]["send"], { name, instance, route, quiet }: Contender, stream: Stream, count: number): Promise<Round> {
+export async function play(
+  send: Bench["load"]["send"],
+  { name, instance, route, quiet }: Contender,
+  stream: Stream,
+  count: number,
+): Promise<Round> {
   const position = `${name} ${stream.customer} ${stream.run}`;
   const offset = positions.get(position) ?? 0;
   positions.set(position, offset + count);
@@ -68,7 +76,13 @@ export async function play(send: Bench["load"]["send"], { name, instance, route,
   return { ...result, cpuMs: processCpuMs(instance.pid) - before };
 }
 
-export const planOf = ({ port }: Instance, { method, path, contentType }: Route, stream: Stream, offset: number, count: number): LoadPlan => ({
+export const planOf = (
+  { port }: Instance,
+  { method, path, contentType }: Route,
+  stream: Stream,
+  offset: number,
+  count: number,
+): LoadPlan => ({
   port,
   method,
   path,
@@ -87,7 +101,9 @@ const cpuMsPerRequest = ({ cpuMs, count }: Round): number => cpuMs / count;
 
 /** CPU of the baseline per request ÷ CPU of the subject, of rounds that were neighbours: the median and the ends. */
 export function ratio(rounds: Rounds, baseline: string, subject: string): { median: number; min: number; max: number } {
-  const ratios = rounds[subject]!.map((round, index) => cpuMsPerRequest(rounds[baseline]![index]!) / cpuMsPerRequest(round));
+  const ratios = rounds[subject]!.map(
+    (round, index) => cpuMsPerRequest(rounds[baseline]![index]!) / cpuMsPerRequest(round),
+  );
   return { median: median(ratios), min: Math.min(...ratios), max: Math.max(...ratios) };
 }
 

@@ -1,6 +1,9 @@
 /** The dedup index alone in an object of its own: more keys than there is time to send events. Driven by dedup.ts. */
 import { DurableObject } from "cloudflare:workers";
+// This Worker is the index and nothing else of the product, which HTTP cannot reach.
+// oxlint-disable-next-line no-restricted-imports
 import { DedupIndex } from "../durable-objects/dedup-index";
+// oxlint-disable-next-line no-restricted-imports
 import { DEDUP_TABLES } from "../durable-objects/run-store";
 
 interface DedupEnv {
@@ -17,7 +20,8 @@ export interface DedupState {
 const KEYS_PER_ENTRY = 1_000;
 
 /** As long as an SDK's: a source and a UUID. */
-const keyOf = (seq: number, index: number): string => `sdk\0${String(seq).padStart(8, "0")}-5f1b-4c1e-9b7a-${String(index).padStart(12, "0")}`;
+const keyOf = (seq: number, index: number): string =>
+  `sdk\0${String(seq).padStart(8, "0")}-5f1b-4c1e-9b7a-${String(index).padStart(12, "0")}`;
 
 export class DedupObject extends DurableObject<DedupEnv> {
   private readonly index = new DedupIndex(this.ctx.storage.sql, (work) => this.ctx.storage.transactionSync(work));

@@ -45,7 +45,8 @@ export const dedup: Figure = {
       grownBytes.push(processRssBytes(instance.pid) - rss);
       await instance.close();
     }
-    if (!state.found || state.keys !== entries * KEYS_PER_ENTRY) throw new Error(`the index lost keys: ${JSON.stringify(state)}`);
+    if (!state.found || state.keys !== entries * KEYS_PER_ENTRY)
+      throw new Error(`the index lost keys: ${JSON.stringify(state)}`);
 
     const bytesPerKey = state.bytes / state.keys;
     const keys = whole(state.keys);
@@ -61,7 +62,13 @@ export const dedup: Figure = {
             `${whole(state.bytes)} bytes by its own count; workerd's resident memory grew by ${whole(median(grownBytes))} bytes (${fixed(median(grownBytes) / state.keys)} a key) at the wake`,
           ],
         },
-        { figure: `first lookup after eviction at ${keys} keys *, ms`, measured: fixed(median(wakesMs), 1), goal: "reported", met: null, detail: [] },
+        {
+          figure: `first lookup after eviction at ${keys} keys *, ms`,
+          measured: fixed(median(wakesMs), 1),
+          goal: "reported",
+          met: null,
+          detail: [],
+        },
       ],
       data: { ...state, wakesMs, grownBytes },
     };

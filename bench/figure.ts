@@ -29,6 +29,8 @@ export interface Figure {
   /** For `--only`. */
   name: string;
   promise: string;
+  /** Left out by `--quick` unless `--only` names it. */
+  slow?: boolean;
   measure(bench: Bench): Promise<Measured>;
 }
 

@@ -3,7 +3,7 @@
  * the product as `npm start` runs it, the product under instruments, and the baselines.
  */
 import { existsSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as esbuild from "esbuild";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
@@ -30,10 +30,18 @@ const open = new Set<Instance>();
 
 /** An empty directory for an instance's state. On the repository's disk: /tmp may be memory. */
 export async function freshState(name: string): Promise<string> {
+  await removeAbandoned();
   const directory = join(STATE, String(process.pid), name);
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { recursive: true });
   return directory;
+}
+
+/** What a run that was killed has left. */
+async function removeAbandoned(): Promise<void> {
+  const owners = await readdir(STATE).catch(() => []);
+  for (const owner of owners)
+    if (!existsSync(`/proc/${owner}`)) await rm(join(STATE, owner), { recursive: true, force: true });
 }
 
 /** Ends whatever still runs and removes what this process stored. */
@@ -57,9 +65,14 @@ export interface Instruments {
 }
 
 /** The product on a state that `startProduct` has made: it has migrated and seeded it. `script` is its bundle. */
-export async function startInstrumented(stateDir: string, { inspectorPort, counted = false }: Instruments): Promise<Instance & { script: string }> {
+export async function startInstrumented(
+  stateDir: string,
+  { inspectorPort, counted = false }: Instruments,
+): Promise<Instance & { script: string }> {
   const [{ options }, product] = await Promise.all([readWorkerOptions(), bundleWorker()]);
-  const modules: Module[] = counted ? [{ type: "ESModule", path: "subject.js", contents: await compile("subject.ts") }, ...product] : product;
+  const modules: Module[] = counted
+    ? [{ type: "ESModule", path: "subject.js", contents: await compile("subject.ts") }, ...product]
+    : product;
   const worker = { ...options, name: "tollgate", modulesRoot: "/", modules, bindings: { TOLLGATE_LOCAL: "1" } };
   const instance = await claim(stateDir, () => startMiniflare(stateDir, worker, inspectorPort));
   return Object.assign(instance, { script: String(product[0]?.contents) });
@@ -70,16 +83,28 @@ export const startBaseline = (handler: Baseline, stateDir: string, inspectorPort
   startAlone(stateDir, "baseline", handler, "BaselineObject", inspectorPort);
 
 /** The dedup index alone in an object (dedup-worker.ts). */
-export const startDedup = (stateDir: string): Promise<Instance> => startAlone(stateDir, "dedup-worker", "default", "DedupObject");
+export const startDedup = (stateDir: string): Promise<Instance> =>
+  startAlone(stateDir, "dedup-worker", "default", "DedupObject");
 
 /** A Worker of ours with one object class, bound as OBJECT. */
-async function startAlone(stateDir: string, file: string, handler: string, className: string, inspectorPort?: number): Promise<Instance> {
+async function startAlone(
+  stateDir: string,
+  file: string,
+  handler: string,
+  className: string,
+  inspectorPort?: number,
+): Promise<Instance> {
   const [{ options }, code] = await Promise.all([readWorkerOptions(), compile(`${file}.ts`)]);
+  // The type that wrangler gives away knows neither.
+  const { compatibilityDate, compatibilityFlags } = options as {
+    compatibilityDate: string;
+    compatibilityFlags: string[];
+  };
   const main = `export { ${className}, ${handler} as default } from "./${file}.js";`;
   const worker: WorkerOptions = {
     name: "bench",
-    compatibilityDate: options.compatibilityDate,
-    compatibilityFlags: options.compatibilityFlags,
+    compatibilityDate,
+    compatibilityFlags,
     modulesRoot: "/",
     modules: [
       { type: "ESModule", path: "index.js", contents: main },
@@ -89,12 +114,17 @@ async function startAlone(stateDir: string, file: string, handler: string, class
   };
   const instance = await claim(stateDir, () => startMiniflare(stateDir, worker, inspectorPort));
   // As scripts/local.ts says: an option that miniflare no longer knows puts objects into memory, and B2 would look fast.
-  if (!existsSync(join(stateDir, "do", `bench-${className}`))) throw new Error("the object storage of a bench Worker is not on disk");
+  if (!existsSync(join(stateDir, "do", `bench-${className}`)))
+    throw new Error("the object storage of a bench Worker is not on disk");
   return instance;
 }
 
 type Started = Pick<Instance, "port" | "miniflare" | "close">;
-type WorkerOptions = Parameters<typeof convertV4MiniflareOptions>[0] extends infer O ? (O extends { workers: (infer W)[] } ? W : never) : never;
+type WorkerOptions = Parameters<typeof convertV4MiniflareOptions>[0] extends infer O
+  ? O extends { workers: (infer W)[] }
+    ? W
+    : never
+  : never;
 
 async function startMiniflare(stateDir: string, worker: WorkerOptions, inspectorPort?: number): Promise<Started> {
   const miniflare = new Miniflare(
@@ -144,7 +174,8 @@ async function compile(file: string): Promise<string> {
     plugins: [
       {
         name: "product",
-        setup: (build) => build.onResolve({ filter: /^\.\.\/workers\/index$/ }, () => ({ path: "./index.js", external: true })),
+        setup: (build) =>
+          build.onResolve({ filter: /^\.\.\/workers\/index$/ }, () => ({ path: "./index.js", external: true })),
       },
     ],
     logLevel: "silent",

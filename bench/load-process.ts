@@ -52,7 +52,14 @@ async function run(plan: LoadPlan): Promise<LoadResult> {
   const { user, system } = process.cpuUsage(cpuBefore);
   latenciesMs.sort();
   const quantile = (q: number) => latenciesMs[Math.min(count - 1, Math.floor(count * q))]!;
-  return { count, wallMs, clientCpuMs: (user + system) / 1_000, p50Ms: quantile(0.5), p99Ms: quantile(0.99), maxMs: quantile(1) };
+  return {
+    count,
+    wallMs,
+    clientCpuMs: (user + system) / 1_000,
+    p50Ms: quantile(0.5),
+    p99Ms: quantile(0.99),
+    maxMs: quantile(1),
+  };
 }
 
 function prepare(plan: LoadPlan): (request: number) => Buffer {
@@ -63,7 +70,11 @@ function prepare(plan: LoadPlan): (request: number) => Buffer {
 }
 
 function encode({ method, path, headers, port, stream, offset }: LoadPlan, request: number): Buffer {
-  const head = [`${method} ${path} HTTP/1.1`, `host: 127.0.0.1:${port}`, ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`)];
+  const head = [
+    `${method} ${path} HTTP/1.1`,
+    `host: 127.0.0.1:${port}`,
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+  ];
   if (stream.kind === "read") return Buffer.from(`${head.join("\r\n")}\r\n\r\n`);
   const body = bodyOf(stream, offset + request);
   return Buffer.from(`${head.join("\r\n")}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
@@ -110,6 +121,7 @@ function isWhole(received: Buffer): boolean {
   const bodyStart = headEnd + HEADER_END.length;
   const length = /\r\ncontent-length: *(\d+)/.exec(head)?.[1];
   if (length !== undefined) return received.length >= bodyStart + Number(length);
-  if (head.includes("\r\ntransfer-encoding: chunked")) return received.subarray(-LAST_CHUNK.length).equals(LAST_CHUNK) && received.length > bodyStart;
+  if (head.includes("\r\ntransfer-encoding: chunked"))
+    return received.subarray(-LAST_CHUNK.length).equals(LAST_CHUNK) && received.length > bodyStart;
   return true; // 204
 }

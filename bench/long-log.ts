@@ -29,6 +29,7 @@ const GOALS = { latency: 1.2, logRows: 200, bytesPerKey: 4 };
 export const longLog: Figure = {
   name: "log",
   promise: "track with 1,000,000 events in the log ÷ with 1,000; rows of the log; dedup memory; waking up",
+  slow: true,
   async measure(bench) {
     const { quick, progress, load } = bench;
     const size = quick ? "quick" : "full";
@@ -67,7 +68,10 @@ export const longLog: Figure = {
     for (let round = 0; round <= ROUNDS[size]; round++) {
       for (const name of ["long", "short"] as const) {
         progress(`long log: round ${round} of ${ROUNDS[size]}, ${name}`);
-        const played = await load.send({ ...planOf(instance, ROUTES.track, tracks[name], round * count, count), connections: CONNECTIONS });
+        const played = await load.send({
+          ...planOf(instance, ROUTES.track, tracks[name], round * count, count),
+          connections: CONNECTIONS,
+        });
         if (round > 0) rounds[name].push(played);
       }
     }
@@ -90,8 +94,20 @@ export const longLog: Figure = {
           `the events came at ${whole((events / ingest.wallMs) * 1_000)} a second, and everything was quiet and equal ${fixed(ingest.quietMs / 1_000, 1)} s after the last answer`,
         ],
       },
-      { figure: "the same, p99", measured: fixed(p99.ratio), goal: "reported", met: null, detail: [`${fixed(p99.long)} ms against ${fixed(p99.short)} ms`] },
-      { figure: `rows of the log ${label}`, measured: whole(inside.logRows), goal: `≤ ${GOALS.logRows}`, met: atMost(inside.logRows, GOALS.logRows), detail: [] },
+      {
+        figure: "the same, p99",
+        measured: fixed(p99.ratio),
+        goal: "reported",
+        met: null,
+        detail: [`${fixed(p99.long)} ms against ${fixed(p99.short)} ms`],
+      },
+      {
+        figure: `rows of the log ${label}`,
+        measured: whole(inside.logRows),
+        goal: `≤ ${GOALS.logRows}`,
+        met: atMost(inside.logRows, GOALS.logRows),
+        detail: [],
+      },
       {
         figure: `dedup index, bytes of memory per key at ${whole(inside.dedupKeys)} keys`,
         measured: fixed(bytesPerKey),
@@ -104,7 +120,9 @@ export const longLog: Figure = {
         measured: fixed(median(wakes.long), 1),
         goal: "reported",
         met: null,
-        detail: [`a track; ${fixed(median(wakes.short), 1)} ms with ${whole(BATCH * BATCHES_SHORT)} events; medians of ${EVICTIONS[size]} restarts`],
+        detail: [
+          `a track; ${fixed(median(wakes.short), 1)} ms with ${whole(BATCH * BATCHES_SHORT)} events; medians of ${EVICTIONS[size]} restarts`,
+        ],
       },
     ];
     return { rows, data: { events, ingest, inside, wakes, rounds } };
@@ -114,11 +132,19 @@ export const longLog: Figure = {
 async function fill({ load, progress }: Bench, instance: Instance, stream: Stream, batches: number) {
   progress(`long log: sending ${whole(batches * BATCH)} events for ${stream.customer}`);
   await grant(apiOf(instance), stream.customer, GRANTED);
-  const { wallMs } = await load.send({ ...planOf(instance, ROUTES.events, stream, 0, batches), connections: INGEST_CONNECTIONS, limitMs: LIMIT_MS });
+  const { wallMs } = await load.send({
+    ...planOf(instance, ROUTES.events, stream, 0, batches),
+    connections: INGEST_CONNECTIONS,
+    limitMs: LIMIT_MS,
+  });
   const startMs = performance.now();
   progress(`long log: waiting until ${stream.customer} is quiet`);
   const sent: Sums = sumsOf(stream, 0, batches);
-  await settled(instance, { customer: stream.customer, sent: { ...sent, granted: credits(GRANTED) }, metered: true }, LIMIT_MS);
+  await settled(
+    instance,
+    { customer: stream.customer, sent: { ...sent, granted: credits(GRANTED) }, metered: true },
+    LIMIT_MS,
+  );
   return { wallMs, quietMs: performance.now() - startMs };
 }
 
@@ -127,14 +153,17 @@ async function look(instance: Instance, customer: string): Promise<Inside> {
   const name = await db.prepare("SELECT name FROM objects WHERE customer_key = ?").bind(customer).first<string>("name");
   // The object's first call brings it its configuration.
   await apiOf(instance).get(`/api/v1/wallets/${customer}`);
-  return (await (await fetch(`http://127.0.0.1:${instance.port}/__bench/inside?object=${encodeURIComponent(name ?? "")}`)).json()) as Inside;
+  return (await (
+    await fetch(`http://127.0.0.1:${instance.port}/__bench/inside?object=${encodeURIComponent(name ?? "")}`)
+  ).json()) as Inside;
 }
 
 /** The Worker's code, the key's cache and the connection are warm, and another object has woken; only the one to be asked has not. */
 async function warm(instance: Instance, spare: string): Promise<void> {
   await firstTrack(instance, spare);
   const stream = newStream("track", spare);
-  for (let request = 0; request < 50; request++) await track(instance, { ...stream, run: `${stream.run}-${Date.now()}` }, request);
+  for (let request = 0; request < 50; request++)
+    await track(instance, { ...stream, run: `${stream.run}-${Date.now()}` }, request);
 }
 
 async function firstTrack(instance: Instance, customer: string): Promise<number> {

@@ -14,13 +14,21 @@ import { sumsOf, type Stream } from "./bodies";
 import { planOf, type Route } from "./contest";
 import { processCpuMs } from "./cpu";
 import { fixed } from "./figure";
-import { closeAll, freshState, startBaseline, startInstrumented, startProduct, type Baseline, type Instance } from "./instance";
+import {
+  closeAll,
+  freshState,
+  startBaseline,
+  startInstrumented,
+  startProduct,
+  type Baseline,
+  type Instance,
+} from "./instance";
 import { startLoad } from "./load";
 import { credits, idle, landed } from "./settled";
 import { newStream, ROUTES } from "./stage";
 
 const SAMPLING_US = 200;
-const SAMPLE_US_MAX = 2 * SAMPLING_US;
+const SAMPLE_US_MAX = 5 * SAMPLING_US;
 const CUSTOMER = "profiled";
 const GRANTED = 1_000_000;
 const LINE_CHARS = 50;
@@ -66,7 +74,9 @@ interface Cost {
 const load = startLoad();
 try {
   const inspectorPort = await freePort();
-  const { instance, route, stream, quiet, fileOf } = await (values.of === undefined ? ours(inspectorPort) : theirs(values.of as Baseline, inspectorPort));
+  const { instance, route, stream, quiet, fileOf } = await (values.of === undefined
+    ? ours(inspectorPort)
+    : theirs(values.of as Baseline, inspectorPort));
   const warmUp = Math.ceil(requests * WARM_UP_SHARE);
   await load.send(planOf(instance, route, stream, 0, warmUp));
   await idle(instance, QUIET_LIMIT_MS);
@@ -135,8 +145,13 @@ function print(costs: Cost[], cpuMs: number, wallMs: number): void {
     `${kind}: ${requests} requests${events} in ${fixed(wallMs / 1_000, 1)} s; workerd used ${fixed((cpuMs * 1_000) / requests, 0)} µs CPU a request, ` +
       `the profiler's included; the isolate was busy for ${fixed(busyUs / requests, 0)} µs a request. Below, µs a request`,
   );
-  const table = newTable(["self µs", "share", "total µs", "function", "at"], ["right", "right", "right", "left", "left"]);
-  for (const { name, at, selfUs, totalUs } of costs.toSorted((a, b) => b.selfUs - a.selfUs).slice(0, Number(values.top))) {
+  const table = newTable(
+    ["self µs", "share", "total µs", "function", "at"],
+    ["right", "right", "right", "left", "left"],
+  );
+  for (const { name, at, selfUs, totalUs } of costs
+    .toSorted((a, b) => b.selfUs - a.selfUs)
+    .slice(0, Number(values.top))) {
     table.push([fixed(selfUs / requests, 1), percent(selfUs / busyUs), fixed(totalUs / requests, 1), name, at]);
   }
   console.log(table.toString());
@@ -155,13 +170,19 @@ function percent(share: number): string {
 }
 
 function newTable(head: string[], colAligns: ("left" | "right")[]) {
-  return new Table({ head, colAligns, style: { head: [], border: [] }, chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" } });
+  return new Table({
+    head,
+    colAligns,
+    style: { head: [], border: [] },
+    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
+  });
 }
 
 function costsOf({ nodes, samples, timeDeltas }: CpuProfile, fileOf: (frame: CallFrame) => string): Cost[] {
   const selfUs = new Map<number, number>();
   // Between samples further apart the thread did not run, or not our code: whoever came next is not to blame.
-  for (const [index, id] of samples.entries()) selfUs.set(id, (selfUs.get(id) ?? 0) + Math.min(timeDeltas[index]!, SAMPLE_US_MAX));
+  for (const [index, id] of samples.entries())
+    selfUs.set(id, (selfUs.get(id) ?? 0) + Math.min(timeDeltas[index]!, SAMPLE_US_MAX));
   const costs = new Map<string, Cost>();
   const byId = new Map(nodes.map((node) => [node.id, node]));
   // Totals from the leaves up; a function that calls itself is counted once, where it was first entered.

@@ -30,7 +30,9 @@ interface Machine {
 
 export function describeMachine(): Machine {
   const packageOf = (name: string) =>
-    JSON.parse(readFileSync(join(import.meta.dirname, "..", "node_modules", name, "package.json"), "utf8")) as { version: string };
+    JSON.parse(readFileSync(join(import.meta.dirname, "..", "node_modules", name, "package.json"), "utf8")) as {
+      version: string;
+    };
   return {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     cores: cpus().length,
@@ -45,14 +47,21 @@ export function describeMachine(): Machine {
 
 function commit(): string | null {
   try {
-    return execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+    return execFileSync("git", ["rev-parse", "--short", "HEAD"], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
   } catch {
     return null; // not a clone, or nothing committed yet
   }
 }
 
 export function printTable(run: Run): void {
-  const table = new Table({ head: ["figure", "measured", "goal", ""], style: { head: [], border: [] }, colAligns: ["left", "right", "right", "left"] });
+  const table = new Table({
+    head: ["figure", "measured", "goal", ""],
+    style: { head: [], border: [] },
+    colAligns: ["left", "right", "right", "left"],
+  });
   const rows = Object.values(run.figures).flatMap((measured) => measured.rows);
   for (const { figure, measured, goal, met } of rows) table.push([figure, measured, goal, verdict(met)]);
   console.log(table.toString());
@@ -68,7 +77,8 @@ export function printTable(run: Run): void {
   );
 }
 
-const verdict = (met: Row["met"]): string => (met === null ? "" : met ? styleText("green", "ok") : styleText("red", "MISS"));
+const verdict = (met: Row["met"]): string =>
+  met === null ? "" : met ? styleText("green", "ok") : styleText("red", "MISS");
 
 /** Where it was written. */
 export function writeJson(run: Run): string {

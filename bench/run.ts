@@ -44,7 +44,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 
 try {
   for (const figure of FIGURES) {
-    if (only !== undefined && !only.includes(figure.name)) continue;
+    if (only === undefined ? values.quick && figure.slow : !only.includes(figure.name)) continue;
     try {
       run.figures[figure.name] = await figure.measure(bench);
     } catch (error) {

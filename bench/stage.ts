@@ -9,7 +9,7 @@ import { credits, settled } from "./settled";
 const GRANTED = 1_000_000;
 const SETTLE_LIMIT_MS = 60_000;
 /** Enough for the optimizing compiler to have seen each road. */
-const WARM_UP = { track: 2_000, events: 100, read: 2_000 };
+const WARM_UP = { full: { track: 2_500, events: 200, read: 3_000 }, quick: { track: 1_500, events: 150, read: 1_500 } };
 const EVENT_SPAN_MS = 120_000;
 
 export interface Stage {
@@ -48,11 +48,12 @@ let stage: Promise<Stage> | null = null;
 
 export const theStage = (bench: Bench): Promise<Stage> => (stage ??= start(bench));
 
-async function start({ load, progress }: Bench): Promise<Stage> {
+async function start({ load, quick, progress }: Bench): Promise<Stage> {
   progress("starting the product and three baselines");
   const product = await startProduct(await freshState("product"));
   const baselines = {} as Record<Baseline, Instance>;
-  for (const name of ["parse", "store", "constant"] as const) baselines[name] = await startBaseline(name, await freshState(name));
+  for (const name of ["parse", "store", "constant"] as const)
+    baselines[name] = await startBaseline(name, await freshState(name));
 
   const api = apiOf(product);
   await publishPrices(api);
@@ -76,7 +77,11 @@ async function start({ load, progress }: Bench): Promise<Stage> {
       instance: product,
       route: ROUTES[kind],
       quiet: (sent) =>
-        settled(product, { customer: stream.customer, sent: { ...sent, granted: credits(GRANTED) }, metered: kind === "events" }, SETTLE_LIMIT_MS),
+        settled(
+          product,
+          { customer: stream.customer, sent: { ...sent, granted: credits(GRANTED) }, metered: kind === "events" },
+          SETTLE_LIMIT_MS,
+        ),
     };
     return { stream, ours, parse: baseline("parse"), store: baseline("store"), constant: baseline("constant") };
   };
@@ -86,7 +91,12 @@ async function start({ load, progress }: Bench): Promise<Stage> {
     for (const contender of kind === "read" ? [ours, constant] : [ours, parse, store]) {
       progress(`warming up: ${kind}, ${contender.name}`);
       // Not waited for one by one: one wait at the end is enough before anything is measured.
-      await play(load.send, { ...contender, quiet: async () => undefined }, stream, WARM_UP[kind]);
+      await play(
+        load.send,
+        { ...contender, quiet: async () => undefined },
+        stream,
+        WARM_UP[quick ? "quick" : "full"][kind],
+      );
     }
   }
   progress("warming up: until it is quiet");

@@ -26,7 +26,11 @@ const counts: WriteCounts = { objectRows: 0, alarms: 0, d1Rows: 0, statements: {
 function count(kind: "objectRows" | "d1Rows", sql: string, rows: number): void {
   if (rows === 0) return;
   counts[kind] += rows;
-  const name = `${kind === "d1Rows" ? "D1 " : ""}${/^\W*(\w+(?:\s+(?:or\s+\w+\s+)?(?:into|from|table))?\s+["`]?\w+)/i.exec(sql)?.[1] ?? "?"}`.replaceAll(/["`]/g, "");
+  const name =
+    `${kind === "d1Rows" ? "D1 " : ""}${/^\W*(\w+(?:\s+(?:or\s+\w+\s+)?(?:into|from|table))?\s+["`]?\w+)/i.exec(sql)?.[1] ?? "?"}`.replaceAll(
+      /["`]/g,
+      "",
+    );
   counts.statements[name] = (counts.statements[name] ?? 0) + rows;
 }
 
@@ -57,7 +61,8 @@ function instrument(storage: DurableObjectStorage): void {
   );
   patch(prototype, "setAlarm", () => void counts.alarms++);
   patch(prototype, "deleteAlarm", () => void counts.alarms++);
-  for (const method of ["put", "delete", "deleteAll"]) patch(prototype, method, () => count("objectRows", `storage ${method}`, 1));
+  for (const method of ["put", "delete", "deleteAll"])
+    patch(prototype, method, () => count("objectRows", `storage ${method}`, 1));
 }
 
 export { Clock };
@@ -70,7 +75,9 @@ export class Customer extends Product {
 
   benchInside(): Inside {
     // Private to TypeScript, not to the platform.
-    const { store } = this as unknown as { store: { log: { rows: number }; dedup: { keys: number; memoryBytes: number; find(key: string): unknown } } };
+    const { store } = this as unknown as {
+      store: { log: { rows: number }; dedup: { keys: number; memoryBytes: number; find(key: string): unknown } };
+    };
     // Run indexes are read when a key is first looked for in them.
     store.dedup.find("bench");
     return { dedupKeys: store.dedup.keys, dedupBytes: store.dedup.memoryBytes, logRows: store.log.rows };
@@ -89,13 +96,22 @@ function instrumentD1(db: D1Database): void {
   if (patched.has(prototype)) return;
   patched.add(prototype);
   const counted = async (answers: Promise<D1Answer | D1Answer[]>, texts: string[]) => {
-    for (const [index, answer] of [await answers].flat().entries()) count("d1Rows", texts[index] ?? "?", answer.meta.rows_written);
+    for (const [index, answer] of [await answers].flat().entries())
+      count("d1Rows", texts[index] ?? "?", answer.meta.rows_written);
   };
   const ignore = () => undefined; // the caller hears of it
-  patch(prototype, "_send", (answers, [, query]) => void counted(answers as Promise<D1Answer>, [query as string | string[]].flat()).catch(ignore));
+  patch(
+    prototype,
+    "_send",
+    (answers, [, query]) =>
+      void counted(answers as Promise<D1Answer>, [query as string | string[]].flat()).catch(ignore),
+  );
   patch(prototype, "_queryOrThrow", (answers, [asked]) => {
     const { queries } = asked as { queries: { sql: string }[] };
-    void counted(answers as Promise<D1Answer>, queries.map(({ sql }) => sql)).catch(ignore);
+    void counted(
+      answers as Promise<D1Answer>,
+      queries.map(({ sql }) => sql),
+    ).catch(ignore);
   });
 }
 

@@ -12,7 +12,10 @@ describe("parseDuration", () => {
     expect(parseDuration(text)).toBe(ms);
   });
 
-  it.each(["", "P", "PT", "P1DT", "P1M", "P1Y", "1D", "PT1.5H", "-P1D", "P3651D", "pt1h", "P1H"])("refuses %j", (text) => {
-    expect(parseDuration(text)).toBeNull();
-  });
+  it.each(["", "P", "PT", "P1DT", "P1M", "P1Y", "1D", "PT1.5H", "-P1D", "P3651D", "pt1h", "P1H"])(
+    "refuses %j",
+    (text) => {
+      expect(parseDuration(text)).toBeNull();
+    },
+  );
 });

@@ -29,7 +29,8 @@ async function clockWith(deadlines: Record<string, number[]>) {
     });
     Object.assign(instance, { env: { CUSTOMER: { getByName: customer } } });
   });
-  for (const [name, times] of Object.entries(deadlines)) await clock.register(`${namespaceId}/${name}`, Math.min(...times));
+  for (const [name, times] of Object.entries(deadlines))
+    await clock.register(`${namespaceId}/${name}`, Math.min(...times));
   /** `inside`: the object itself, for what happens while it works. */
   return { clock, inside, settled, namespaceId, onSettle: (to: typeof hook) => void (hook = to) };
 }
@@ -46,9 +47,20 @@ describe("a test clock", () => {
   });
 
   it("runs the deadlines of all customers in one order of time, each at its own, before it answers", async () => {
-    const { clock, settled } = await clockWith({ a: [T0 + 1, T0 + 5, T0 + 9], b: [T0 + 3, T0 + 4, T0 + 20], c: [T0 + 5] });
+    const { clock, settled } = await clockWith({
+      a: [T0 + 1, T0 + 5, T0 + 9],
+      b: [T0 + 3, T0 + 4, T0 + 20],
+      c: [T0 + 5],
+    });
     await clock.advance(T0 + 10);
-    expect(settled).toEqual([["a", T0 + 1], ["b", T0 + 3], ["b", T0 + 4], ["a", T0 + 5], ["c", T0 + 5], ["a", T0 + 9]]);
+    expect(settled).toEqual([
+      ["a", T0 + 1],
+      ["b", T0 + 3],
+      ["b", T0 + 4],
+      ["a", T0 + 5],
+      ["c", T0 + 5],
+      ["a", T0 + 9],
+    ]);
     await clock.advance(T0 + 30);
     expect(settled.slice(6)).toEqual([["b", T0 + 20]]);
   });
@@ -57,14 +69,20 @@ describe("a test clock", () => {
     const { clock, inside, settled, namespaceId, onSettle } = await clockWith({ a: [T0 + 1], b: [T0 + 50] });
     onSettle((name) => (name === "a" ? inside.register(`${namespaceId}/b`, T0 + 2) : undefined));
     await clock.advance(T0 + 10);
-    expect(settled.slice(0, 2)).toEqual([["a", T0 + 1], ["b", T0 + 2]]);
+    expect(settled.slice(0, 2)).toEqual([
+      ["a", T0 + 1],
+      ["b", T0 + 2],
+    ]);
   });
 
   it("keeps the newer deadline of a customer that registers while it is settled", async () => {
     const { clock, inside, settled, namespaceId, onSettle } = await clockWith({ a: [T0 + 1] });
     onSettle((name) => (settled.length === 1 ? inside.register(`${namespaceId}/${name}`, T0 + 7) : undefined));
     await clock.advance(T0 + 10);
-    expect(settled).toEqual([["a", T0 + 1], ["a", T0 + 7]]);
+    expect(settled).toEqual([
+      ["a", T0 + 1],
+      ["a", T0 + 7],
+    ]);
   });
 
   it("stays where it was when a customer fails, and goes on from there when it is set again", async () => {
@@ -113,7 +131,9 @@ describe("a test clock", () => {
   it("remembers where it stands when it is evicted, and writes nothing when it is only read", async () => {
     const { clock } = await clockWith({});
     await clock.now();
-    expect(await runInDurableObject(clock, (_, { storage }) => storage.sql.exec("SELECT name FROM sqlite_master").toArray())).toEqual([]);
+    expect(
+      await runInDurableObject(clock, (_, { storage }) => storage.sql.exec("SELECT name FROM sqlite_master").toArray()),
+    ).toEqual([]);
     await clock.advance(T0);
     await evictDurableObject(clock);
     expect(await clock.now()).toBe(T0);

@@ -13,7 +13,9 @@ export interface ClockRpc {
    * Runs every deadline up to `toMs` and then stands at it. Never back. When a customer's deadline cannot be run it stays where it was;
    * the same call again goes on from there, since what was settled is settled.
    */
-  advance(toMs: number): Promise<{ ok: true } | { ok: false; reason: "moved_back"; now: number } | { ok: false; reason: "not_settled" }>;
+  advance(
+    toMs: number,
+  ): Promise<{ ok: true } | { ok: false; reason: "moved_back"; now: number } | { ok: false; reason: "not_settled" }>;
   /** The one next deadline of an object, or null: none. */
   register(objectName: string, deadlineMs: number | null): Promise<void>;
 }
@@ -84,7 +86,8 @@ export class Clock extends DurableObject<Env> implements ClockRpc {
       const call: Call = { namespaceId, name: "", configVersion: 0, clockMs: due.at };
       const { next } = await object.settle(call);
       // The object may have registered anew while it was settled: then this answer is the older one.
-      if (next !== null && next > due.at) this.#sql.exec("UPDATE deadlines SET at = ? WHERE object = ? AND at = ?", next, due.object, due.at);
+      if (next !== null && next > due.at)
+        this.#sql.exec("UPDATE deadlines SET at = ? WHERE object = ? AND at = ?", next, due.object, due.at);
       else this.#sql.exec("DELETE FROM deadlines WHERE object = ? AND at = ?", due.object, due.at);
     }
     throw new Error("the deadlines of this namespace never end");
@@ -92,7 +95,11 @@ export class Clock extends DurableObject<Env> implements ClockRpc {
 
   #earliest(): { object: string; at: number } | null {
     if (!this.#hasTables()) return null;
-    return this.#sql.exec<{ object: string; at: number }>("SELECT object, at FROM deadlines ORDER BY at, object LIMIT 1").toArray()[0] ?? null;
+    return (
+      this.#sql
+        .exec<{ object: string; at: number }>("SELECT object, at FROM deadlines ORDER BY at, object LIMIT 1")
+        .toArray()[0] ?? null
+    );
   }
 
   /** While the wall clock runs, the alarm rings at the earliest deadline. */
@@ -105,7 +112,9 @@ export class Clock extends DurableObject<Env> implements ClockRpc {
 
   #frozen(): number | null {
     if (this.#frozenMs === undefined) {
-      this.#frozenMs = this.#hasTables() ? (this.#sql.exec<{ now: number }>("SELECT now FROM clock").toArray()[0]?.now ?? null) : null;
+      this.#frozenMs = this.#hasTables()
+        ? (this.#sql.exec<{ now: number }>("SELECT now FROM clock").toArray()[0]?.now ?? null)
+        : null;
     }
     return this.#frozenMs;
   }

@@ -57,6 +57,14 @@ describe("the log's formats", () => {
     expect(() => encodeBody(" ".repeat(32_000_001), LOG_LIMITS)).toThrow("at most 32000000 characters");
   });
 
+  it("bundles no more into a block than a reader may inflate for one entry", () => {
+    const page = new PageBuilder(LOG_LIMITS);
+    for (let seq = 1; seq <= 500; seq++)
+      page.addEntry({ seq, journal: 0, events: 1, body: JSON.stringify("x".repeat(998)) });
+    const entries = decodeDirectory(page.finish().directory).map(({ first, last }) => last - first + 1);
+    expect(entries).toEqual([66, 66, 66, 66, 66, 66, 66, 38]);
+  });
+
   it("gives back what was put into a page, whatever the sizes", () => {
     const limits = { ...LOG_LIMITS, plainCharsMax: 40, bundleChars: 100 };
     const text = fc.oneof(fc.string({ unit: "grapheme", maxLength: 10 }), fc.string({ minLength: 30, maxLength: 200 }));

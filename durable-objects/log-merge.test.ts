@@ -26,6 +26,8 @@ class Rows {
     expect(sources.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThanOrEqual(
       sources.length === 1 ? Infinity : LOG_LIMITS.rowBytesMax,
     );
+    const plain = sources.filter((row) => row.plain);
+    expect(plain.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThanOrEqual(LOG_LIMITS.stepPlainBytes);
     const bytes = sources.reduce((sum, row) => sum + (row.plain ? row.bytes / 6 : row.bytes) + 30, 0);
     const page: RowHead = { seq: sources[0]!.seq, last: sources.at(-1)!.last, level, bytes, plain: false };
     this.rowsWritten += sources.length;
@@ -111,5 +113,5 @@ describe("merging the log's rows", () => {
       }),
       { numRuns: 60 },
     );
-  });
+  }, 30_000);
 });

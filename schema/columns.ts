@@ -9,7 +9,7 @@ import * as sqlite from "drizzle-orm/sqlite-core";
 export const sqliteKit = {
   table: sqlite.sqliteTable,
   text: <N extends string>(name: N) => sqlite.text(name),
-  /** A canonical decimal (core/decimal.ts) as text: neither dialect may touch it with its own arithmetic. */
+  /** Money or a quantity as canonical text (core/decimal.ts, core/quantity.ts): no dialect may touch it with its own arithmetic. */
   decimal: <N extends string>(name: N) => sqlite.text(name),
   integer: <N extends string>(name: N) => sqlite.integer(name),
   /** A moment, in milliseconds since 1970 UTC. */

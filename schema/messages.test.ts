@@ -41,6 +41,16 @@ describe("queue messages", () => {
     expect(ratingMessage.parse(withoutWallet)).toEqual(withoutWallet);
   });
 
+  it("carry what meters add up to 24 places and 36 digits before the point", () => {
+    const places = "0.123456789012345678901234";
+    const total = `-${"9".repeat(36)}.${"9".repeat(24)}`;
+    const exact = {
+      ...rating,
+      rollups: [{ ...rating.rollups[0], sum: total, min: total, max: places, latest: places }],
+    };
+    expect(ratingMessage.parse(JSON.parse(JSON.stringify(exact)))).toEqual(exact);
+  });
+
   it("keep the events of a spill as text, so that their numbers stay exact", () => {
     const spill = {
       v: 1,
@@ -57,7 +67,9 @@ describe("queue messages", () => {
     ["another version", { v: 2 }],
     ["a number where a decimal belongs", { rollups: [{ ...rating.rollups[0], sum: 1.5 }] }],
     ["an exponent", { rollups: [{ ...rating.rollups[0], sum: "1e3" }] }],
-    ["13 places", { wallet: { ...rating.wallet, balance: "0.0000000000001" } }],
+    ["25 places of a quantity", { rollups: [{ ...rating.rollups[0], max: "0.1234567890123456789012345" }] }],
+    ["a total of 37 digits", { rollups: [{ ...rating.rollups[0], sum: "9".repeat(37) }] }],
+    ["13 places of money", { wallet: { ...rating.wallet, balance: "0.0000000000001" } }],
     ["a negative sequence", { seq: -1 }],
     ["an unknown status", { wallet: { ...rating.wallet, status: "LOST" } }],
     ["NUL in a name", { customer: { ...rating.customer, key: "a\0" } }],

@@ -20,23 +20,28 @@ const text = z
   .string()
   .refine((value) => !value.includes("\0") && value.isWellFormed(), "contains NUL or a lone surrogate");
 
-/** Canonical (core/decimal.ts formatDecimal). A total may be longer than any single input. */
+/** Money: canonical (core/decimal.ts formatDecimal). A total may be longer than any single input. */
 const decimal = z.string().regex(/^-?\d{1,30}(?:\.\d{1,12})?$/);
+/** Digits before the point of what a meter adds up to: ten billion of the greatest values, 500 times the events of one object. */
+export const TOTAL_WHOLE_DIGITS_MAX = 36;
+/** What a meter adds up to, finer than money: canonical (core/quantity.ts formatQuantity). */
+const quantity = z.string().regex(new RegExp(`^-?\\d{1,${TOTAL_WHOLE_DIGITS_MAX}}(?:\\.\\d{1,24})?$`));
 const whole = z.number().int().nonnegative();
 const epochMs = z.number().int();
 
 export const rollup = z.object({
+  /** The meter's fold key (core/meter.ts): its id and a fingerprint of its definition, so another definition is another meter. */
   meter: text,
   resolution: z.enum(["minute", "quarter"]),
   /** Epoch ms. */
   windowStart: epochMs,
-  /** Canonical JSON of the group's values. */
+  /** Canonical JSON of [subject, …values in the order of the dimensions' names]; null where a dimension has gone coarse. */
   group: text,
   count: whole,
-  sum: decimal,
-  min: decimal.nullable(),
-  max: decimal.nullable(),
-  latest: decimal.nullable(),
+  sum: quantity,
+  min: quantity.nullable(),
+  max: quantity.nullable(),
+  latest: quantity.nullable(),
   latestAt: epochMs.nullable(),
 });
 export type Rollup = z.output<typeof rollup>;

@@ -1,7 +1,7 @@
 /**
  * The shared database, written once over the column kit and built twice: for D1 and for Neon.
  * Every table but `namespaces` and `dead_letters` begins with the namespace. Ids are ULIDs as text, moments epoch milliseconds,
- * quantities canonical decimals. A table marked PROJECTION is a copy of what customer objects own: it may be dropped and rebuilt.
+ * money and quantities canonical text. A table marked PROJECTION is a copy of what customer objects own: it may be dropped and rebuilt.
  *
  * On D1 each table is WITHOUT ROWID (scripts/generate.ts adds it), so the primary key is the table and an insert is one row
  * write; each index costs one more, so there are few.
@@ -160,7 +160,13 @@ function defineTables({ table, text, decimal, integer, epochMs, flag, json, prim
         seq: integer("seq").notNull(),
         updatedAt: epochMs("updated_at").notNull(),
       },
-      (t) => [primaryKey({ columns: [t.namespaceId, t.customerId] })],
+      (t) => [
+        primaryKey({ columns: [t.namespaceId, t.customerId] }),
+        // Costs a row write only for the few wallets that are in it.
+        index("wallets_unrated")
+          .on(t.namespaceId, t.customerId, t.unrated)
+          .where(sql`unrated > 0`),
+      ],
     ),
 
     /** PROJECTION of the objects' folds: running totals per window, never deltas. Minutes for 35 days, quarter hours for ever. */
@@ -168,11 +174,12 @@ function defineTables({ table, text, decimal, integer, epochMs, flag, json, prim
       "rollups",
       {
         namespaceId: text("namespace_id").notNull(),
+        /** The meter's fold key (core/meter.ts): its id and a fingerprint of its definition. */
         meterKey: text("meter_key").notNull(),
         resolution: text("resolution").$type<Resolution>().notNull(),
         windowStart: epochMs("window_start").notNull(),
         object: text("object").notNull(),
-        /** Canonical JSON of the group's values. */
+        /** Canonical JSON of [subject, …values in the order of the dimensions' names]; null where one has gone coarse. */
         groupKey: text("group_key").notNull(),
         count: integer("count").notNull(),
         sum: decimal("sum").notNull(),

@@ -46,6 +46,12 @@ export async function bundleWorker(): Promise<Module[]> {
   return [{ type: "ESModule", path: "index.js", contents: script.text }, ...attached];
 }
 
+/** One source file that imports nothing, as a module. */
+export async function compileModule(file: string): Promise<Module> {
+  const { code } = await esbuild.transform(await readFile(file, "utf8"), { loader: "ts", target: "es2024" });
+  return { type: "ESModule", path: "index.js", contents: code };
+}
+
 const platformModules: esbuild.Plugin = {
   name: "platform-modules",
   setup(build) {

@@ -7,9 +7,9 @@ import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import type { Miniflare } from "miniflare";
-import { bundleWorker } from "./bundle";
+import { bundleWorker, compileModule } from "./bundle";
 import { releaseStateDir, takeStateDir, workerdPids, writeLock } from "./state-lock";
-import { readWorkerOptions, type Wrangled } from "./worker-options";
+import { readWorkerOptions } from "./worker-options";
 
 export interface LocalOptions {
   /** Default 8787; 0 takes any free port. */
@@ -43,11 +43,9 @@ export interface Local {
 
 const ROOT = join(import.meta.dirname, "..");
 const WORKER = "tollgate";
+const MIGRATOR = "migrator";
 /** Spelled out here only, so no deployed bundle knows it. */
 export const LOCAL_KEY = "tg_local";
-/** As wrangler creates it. */
-const MIGRATIONS_TABLE =
-  "CREATE TABLE IF NOT EXISTS d1_migrations(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)";
 const CRON = "* * * * *";
 const CRON_PERIOD_MS = 60_000;
 
@@ -67,8 +65,9 @@ export async function startLocal(options: LocalOptions = {}): Promise<Local> {
   if (port !== 0) await assertPortFree(host, port);
 
   // Three slow steps side by side: wrangler in its process, esbuild in its own, and loading miniflare here.
-  const [{ options: worker, migrations }, modules, mf] = await Promise.all([
+  const [{ options: worker, migrations }, migrator, modules, mf] = await Promise.all([
     readWorkerOptions(),
+    compileModule(join(import.meta.dirname, "migrator.ts")),
     bundleWorker().catch((error: Error) => {
       throw new StartRefused(`The Worker does not build. ${error.message}`);
     }),
@@ -97,6 +96,15 @@ export async function startLocal(options: LocalOptions = {}): Promise<Local> {
             ...options.bindings,
           },
         },
+        {
+          name: MIGRATOR,
+          compatibilityDate: worker.compatibilityDate as string,
+          modulesRoot: "/",
+          modules: [migrator],
+          d1Databases: worker.d1Databases as Record<string, { id: string }>,
+          bindings: { MIGRATIONS: migrations },
+          unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+        },
       ],
     }),
   );
@@ -104,7 +112,7 @@ export async function startLocal(options: LocalOptions = {}): Promise<Local> {
     const url = await miniflare.ready;
     await writeLock(stateDir);
     assertObjectsOnDisk(stateDir, Object.values(worker.durableObjects ?? {}));
-    await migrate(miniflare, migrations);
+    await migrate(await miniflare.unsafeGetDirectURL(MIGRATOR));
     await seed(url);
 
     const runCron = async (atMs = Date.now()) => {
@@ -159,17 +167,9 @@ function assertObjectsOnDisk(stateDir: string, designators: (string | { classNam
   }
 }
 
-/** `wrangler d1 migrations apply`, without its command line: same table, same order, same splitting of statements. */
-async function migrate(miniflare: Miniflare, migrations: Wrangled["migrations"]): Promise<void> {
-  const db = (await miniflare.getD1Database("DB")) as unknown as D1Database;
-  await db.prepare(MIGRATIONS_TABLE).run();
-  const { results } = await db.prepare("SELECT name FROM d1_migrations").all<{ name: string }>();
-  const applied = new Set(results.map(({ name }) => name));
-  for (const { name, statements } of migrations) {
-    if (applied.has(name)) continue;
-    const record = db.prepare("INSERT INTO d1_migrations (name) VALUES (?)").bind(name);
-    await db.batch([...statements.map((sql) => db.prepare(sql)), record]);
-  }
+async function migrate(migrator: URL): Promise<void> {
+  const response = await fetch(migrator, { method: "POST" });
+  if (!response.ok) throw new StartRefused(`The database could not be migrated. ${await response.text()}`);
 }
 
 /** The Worker makes the namespace `default` with this key, once; only with the binding TOLLGATE_LOCAL does it know the path. */

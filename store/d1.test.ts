@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { findApiKey, findPrincipal, listApiKeys, rotateApiKey, touchApiKey } from "./api-keys";
 import { applyRating } from "./apply-rating";
+import { countUnrated, listUnrated } from "./attention";
 import { listBurnTables, listBurnTableVersions } from "./burn-tables";
 import { currentConfig, publishConfig, readSnapshot } from "./config";
 import { findCustomer, listCustomers } from "./customers";
@@ -65,6 +66,36 @@ describe("what the shared store costs on D1", () => {
     expect((await applyRating(store, [message(2, 50)])).rowsWritten).toBe(1 + 50);
     expect((await applyRating(store, [message(3, 50)])).rowsWritten).toBe(1 + 50);
     expect((await applyRating(store, [message(3, 50)])).rowsWritten).toBe(0);
+  });
+
+  it("writes one row for a wallet, and one more only while it has unpriced events", async () => {
+    const store = openStore(env);
+    const namespaceId = await newNamespace(store);
+    const written = async (seq: number, unrated: number) => {
+      const wallet = { balance: "1", held: "0", currency: "USD", status: "ACTIVE", unrated } as const;
+      return (await applyRating(store, [rating({ namespaceId, seq, wallet })])).rowsWritten;
+    };
+    // The rest of each message is its object, and of the first one its customer and the index entry of that.
+    expect(await written(1, 0)).toBe(3 + 1);
+    expect(await written(2, 0)).toBe(1 + 1);
+    expect(await written(3, 7)).toBe(1 + 2);
+    expect(await written(4, 8)).toBe(1 + 2);
+    expect(await written(5, 0)).toBe(1 + 1);
+    expect(await written(6, 0)).toBe(1 + 1);
+  });
+
+  it("reads of the wallets only those with unpriced events, and those from the index alone", async () => {
+    const plans = await plansOf(async (store) => {
+      await listUnrated(store, "n", { afterId: null, limit: 10 });
+      await listUnrated(store, "n", { afterId: "c", limit: 10 });
+      await countUnrated(store, "n");
+    });
+    const index = "SEARCH wallets USING COVERING INDEX wallets_unrated";
+    expect(plans.map(({ steps }) => steps)).toEqual([
+      [`${index} (namespace_id=?)`],
+      [`${index} (namespace_id=? AND customer_id>?)`],
+      [`${index} (namespace_id=?)`],
+    ]);
   });
 
   it("binds one parameter for any number of rows", async () => {

@@ -1,67 +1,78 @@
 /**
  * The few fragments of SQL in which SQLite and Postgres differ; every query is written once over them.
- * Decimals are canonical text in both, so their sums and extremes are spelled out here: exact to the last digit, in the database.
+ * Quantities are canonical text in both, so their sums and extremes are spelled out here: exact to the last digit, in the database.
  */
 import { sql, type Column, type SQL } from "drizzle-orm";
-import type { Decimal } from "../core/decimal";
+import { ONE_QUANTITY, QUANTITY_PLACES, type Quantity } from "../core/quantity";
+import { TOTAL_WHOLE_DIGITS_MAX } from "../schema/messages";
 
 export interface Dialect {
   /** The elements of a JSON array (one bound parameter) as rows of `r.value`; both dialects then read `r.value ->> n`. */
   jsonRows(json: string): SQL;
-  sum(column: Column): SQL<Decimal>;
-  min(column: Column): SQL<Decimal | null>;
-  max(column: Column): SQL<Decimal | null>;
+  /** Of columns that hold quantities; rows without one do not count. */
+  sum(column: Column): SQL<Quantity>;
+  min(column: Column): SQL<Quantity | null>;
+  max(column: Column): SQL<Quantity | null>;
 }
 
-/** SQLite has no decimals: a value is cut into three limbs, 18 + 12 digits before the point and 12 after it. */
-const LIMB = 10n ** 12n;
-const TOP_LIMB = 10n ** 18n;
+/**
+ * SQLite has no decimals: a value is written out to all its places and cut into limbs, which are summed one by one. Twelve digits:
+ * a sum overflows 64 bits, which is an error and never a wrong total, at nine million rows, a minute past D1's 30 s.
+ */
+const LIMB_DIGITS = 12;
+const LIMB = 10n ** BigInt(LIMB_DIGITS);
+const DIGITS = TOTAL_WHOLE_DIGITS_MAX + QUANTITY_PLACES;
+const LIMBS = Math.ceil(DIGITS / LIMB_DIGITS);
 
-function limbsOf(column: Column): [sign: SQL, top: SQL, middle: SQL, places: SQL] {
+const zeros = (count: number): SQL => sql.raw(`'${"0".repeat(count)}'`);
+
+/** "-" sorts before every digit. */
+const isNegative = (column: Column): SQL => sql`${column} < '0'`;
+
+/** Its digits, in units of 10⁻²⁴: no sign, no point, some leading zeros. */
+function digitsOf(column: Column): SQL {
   const digits = sql`ltrim(${column}, '-')`;
   const point = sql`instr(${digits} || '.', '.')`;
-  const whole = sql`substr(${digits}, 1, ${point} - 1)`;
-  const places = sql`substr(substr(${digits}, ${point} + 1) || '000000000000', 1, 12)`;
-  return [
-    sql`(case when substr(${column}, 1, 1) = '-' then -1 else 1 end)`,
-    sql`cast(substr(${whole}, 1, max(length(${whole}) - 12, 0)) as integer)`,
-    sql`cast(substr(${whole}, -12) as integer)`,
-    sql`cast(${places} as integer)`,
-  ];
+  const places = sql`substr(${digits}, ${point} + 1) || ${zeros(QUANTITY_PLACES)}`;
+  return sql`(substr(${digits}, 1, ${point} - 1) || substr(${places}, 1, ${sql.raw(String(QUANTITY_PLACES))}))`;
 }
 
-/** Text that sorts as the decimal does: a class (n, p), then the limbs, complemented when negative. */
-function sortable(column: Column): SQL {
-  const [, top, middle, places] = limbsOf(column);
-  const text = (a: SQL, b: SQL, c: SQL) => sql`printf('%018d%012d%012d', ${a}, ${b}, ${c})`;
-  const complement = (limb: SQL, bound: bigint) => sql`${sql.raw(String(bound - 1n))} - ${limb}`;
-  const negative = text(complement(top, TOP_LIMB), complement(middle, LIMB), complement(places, LIMB));
-  const sorted = sql`case when substr(${column}, 1, 1) = '-' then 'n' || ${negative} else 'p' || ${text(top, middle, places)} end`;
-  // printf would take a missing value for zero.
-  return sql`(case when ${column} is not null then ${sorted} end)`;
+/** Highest first. A limb before the first digit is '', which casts to 0. */
+function signedLimbsOf(column: Column): SQL[] {
+  const sign = sql`(case when ${isNegative(column)} then -1 else 1 end)`;
+  const cut = (start: number) => sql.raw(`${-start}, ${LIMB_DIGITS}`);
+  return Array.from(
+    { length: LIMBS },
+    (_, above) => sql`${sign} * cast(substr(${digitsOf(column)}, ${cut((LIMBS - above) * LIMB_DIGITS)}) as integer)`,
+  );
 }
 
-/** The limbs of `sortable`, concatenated, are the value in units of 10⁻¹². */
-const fromSortable = (text: string): Decimal =>
-  text.startsWith("p") ? BigInt(text.slice(1)) : BigInt(text.slice(1)) - (TOP_LIMB * LIMB * LIMB - 1n);
+/** Written out to as many digits as any has, text sorts as the number does; each sign is asked by itself. */
+function extreme(column: Column, name: "min" | "max"): SQL<Quantity | null> {
+  const sorted = sql`substr(${zeros(DIGITS)} || ${digitsOf(column)}, ${sql.raw(String(-DIGITS))})`;
+  const positive = sql`${sql.raw(name)}(${sorted}) filter (where not ${isNegative(column)})`;
+  // Of negatives the least is the one with the greatest digits.
+  const opposite = sql.raw(name === "min" ? "max" : "min");
+  const negative = sql`'-' || ${opposite}(${sorted}) filter (where ${isNegative(column)})`;
+  const [first, second] = name === "min" ? [negative, positive] : [positive, negative];
+  return sql<Quantity | null>`coalesce(${first}, ${second})`.mapWith(BigInt);
+}
 
 export const sqliteDialect: Dialect = {
   jsonRows: (json) => sql`json_each(${json}) as r`,
   sum(column) {
-    const [sign, ...limbs] = limbsOf(column);
-    const sums = limbs.map((limb) => sql`sum(${sign} * ${limb})`);
-    return sql<Decimal>`${sql.join(sums, sql` || ':' || `)}`.mapWith((text: string) => {
-      const [top = "0", middle = "0", places = "0"] = text.split(":");
-      return (BigInt(top) * LIMB + BigInt(middle)) * LIMB + BigInt(places);
-    });
+    const sums = signedLimbsOf(column).map((limb) => sql`sum(${limb})`);
+    return sql<Quantity>`${sql.join(sums, sql` || ':' || `)}`.mapWith((text: string) =>
+      text.split(":").reduce((total, limb) => total * LIMB + BigInt(limb), 0n),
+    );
   },
-  min: (column) => sql<Decimal | null>`min(${sortable(column)})`.mapWith(fromSortable),
-  max: (column) => sql<Decimal | null>`max(${sortable(column)})`.mapWith(fromSortable),
+  min: (column) => extreme(column, "min"),
+  max: (column) => extreme(column, "max"),
 };
 
-/** An aggregate of numerics, as the text of an integer of 10⁻¹² units. */
+/** An aggregate of numerics, as the text of an integer of 10⁻²⁴ units. */
 const pgAggregate = (name: string, column: Column) =>
-  sql<Decimal>`cast(cast(${sql.raw(name)}(cast(${column} as numeric)) * 1000000000000 as numeric(1000, 0)) as text)`.mapWith(
+  sql<Quantity>`cast(cast(${sql.raw(name)}(cast(${column} as numeric)) * ${sql.raw(String(ONE_QUANTITY))} as numeric(1000, 0)) as text)`.mapWith(
     BigInt,
   );
 

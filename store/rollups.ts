@@ -3,7 +3,7 @@
  * replacing it by a newer one. Minutes are kept for 35 days, quarter hours for ever; totals are exact to the last digit.
  */
 import { and, asc, eq, gte, inArray, lt, sql, sum } from "drizzle-orm";
-import type { Decimal } from "../core/decimal";
+import { quantity, type Quantity } from "../core/quantity";
 import type { Resolution } from "../schema/tables";
 import { upsertNewer } from "./bulk";
 import { commit, type Statement, type Store } from "./store";
@@ -12,12 +12,15 @@ export const MINUTE_RETENTION_MS = 35 * 24 * 60 * 60_000;
 
 export interface RollupRow {
   namespaceId: string;
+  /** The meter's fold key (core/meter.ts): its id and a fingerprint of its definition. */
   meterKey: string;
   resolution: Resolution;
   windowStart: number;
   object: string;
+  /** Canonical JSON of [subject, …values in the order of the dimensions' names]; null where a dimension has gone coarse. */
   groupKey: string;
   count: number;
+  /** Canonical quantities (core/quantity.ts). "0", and the others null, where the aggregation does not keep it. */
   sum: string;
   min: string | null;
   max: string | null;
@@ -43,7 +46,7 @@ export function upsertRollups(store: Store, rows: readonly RollupRow[]): Stateme
   });
 }
 
-/** Every meter key that has rollups, found by one seek of the primary key each instead of a scan. */
+/** Every fold key that has rollups, found by one seek of the primary key each instead of a scan. */
 const meterKeysOf = (namespaceId: string) => sql`(
   with recursive keys(meter_key) as (
     select min(meter_key) from rollups where namespace_id = ${namespaceId}
@@ -59,28 +62,36 @@ export interface RollupRange {
   resolution: Resolution;
   from: number;
   to: number;
+  /** A fold key: the rollups of one definition of a meter. */
   meterKey?: string;
 }
 
+interface Latest {
+  value: Quantity;
+  /** Its event's time, epoch ms. */
+  at: number;
+}
+
+/** What one definition of a meter adds up to. */
 export interface MeterTotal {
   meterKey: string;
   count: number;
-  sum: Decimal;
-  min: Decimal | null;
-  max: Decimal | null;
+  sum: Quantity;
+  min: Quantity | null;
+  max: Quantity | null;
   /** The value with the latest event time; between equal times any one, but always the same. */
-  latest: { value: string; at: number } | null;
+  latest: Latest | null;
 }
 
 /** Added to a time so that it sorts as text; the value follows it. Both dialects spell this alike. */
 const LATEST_BIAS_MS = 1_000_000_000_000_000;
 
-const readLatest = (text: string) => {
+const readLatest = (text: string): Latest => {
   const [at = "", value = ""] = text.split(":");
-  return { at: Number(at) - LATEST_BIAS_MS, value };
+  return { at: Number(at) - LATEST_BIAS_MS, value: quantity(value) };
 };
 
-/** Each meter's total over all customers and groups, by meter key. A meter without a window in the range is not listed. */
+/** Each meter's total over all customers and groups, by fold key. A meter without a window in the range is not listed. */
 export async function totalByMeter(
   store: Store,
   namespaceId: string,
@@ -95,10 +106,7 @@ export async function totalByMeter(
       sum: store.dialect.sum(rollups.sum),
       min: store.dialect.min(rollups.min),
       max: store.dialect.max(rollups.max),
-      latest: sql<{
-        value: string;
-        at: number;
-      } | null>`max((${rollups.latestAt} + ${bias}) || ':' || ${rollups.latest})`.mapWith(readLatest),
+      latest: sql<Latest | null>`max((${rollups.latestAt} + ${bias}) || ':' || ${rollups.latest})`.mapWith(readLatest),
     })
     .from(rollups)
     .where(

@@ -8,6 +8,7 @@ import { accessSuite } from "./suite/access";
 import { configSuite } from "./suite/config";
 import { projectionSuite } from "./suite/projections";
 import { requestSuite } from "./suite/requests";
+import { totalsSuite } from "./suite/totals";
 
 /** A schedule of many batches takes 2 s on two busy cores; the runner's own 5 s would fail on a slower machine. */
 const TEST_MS_MAX = 30_000;
@@ -23,6 +24,7 @@ export function storeSuite(driver: string, open: () => Store): void {
     describe("access", () => accessSuite(() => store));
     describe("configuration", () => configSuite(() => store));
     describe("projections", () => projectionSuite(() => store));
+    describe("totals", () => totalsSuite(() => store));
     describe("requests and dead letters", () => requestSuite(() => store));
   });
 }

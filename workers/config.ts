@@ -72,7 +72,12 @@ export async function publish<T>(
     const { snapshot, statements, answer } = draft(before);
     const next: ConfigSnapshot = { ...snapshot, version: current.version + 1 };
     const published = await publishConfig(
-      context.store, namespaceId, current.version, JSON.stringify(next), statements, context.now(),
+      context.store,
+      namespaceId,
+      current.version,
+      JSON.stringify(next),
+      statements,
+      context.now(),
     );
     if (published.ok) {
       context.caches.configs.set(`${namespaceId} ${next.version}`, { snapshot: next }, context.now());

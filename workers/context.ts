@@ -2,11 +2,12 @@
  * The composition root: everything a request or a job may reach, built from the bindings. Time and randomness enter here and in
  * the object classes, nowhere else; tests replace what they need.
  */
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { ulid } from "ulid";
 import type { Sha256 } from "../core/journal";
 import type { CustomerRpc } from "../durable-objects/rpc";
 import type { ClockRpc } from "../durable-objects/clock";
+import { sha256 } from "../durable-objects/sha256";
 import { openStore, type Store } from "../store/store";
 import { isolateCaches, type Caches } from "./cache";
 
@@ -18,7 +19,7 @@ export interface Context {
   now(): number;
   newId(): string;
   randomBytes(count: number): Uint8Array;
-  sha256: Sha256;
+  readonly sha256: Sha256;
   /** The object of this name (core/object-name). */
   customer(objectName: string): CustomerRpc;
   /** A sandbox namespace's test clock. */
@@ -36,48 +37,71 @@ export interface Lifetime {
   waitUntil(work: Promise<unknown>): void;
 }
 
-export function compose(env: Env, lifetime: Lifetime): Context {
-  let store: Store | null = null;
-  let pending: Promise<unknown>[] | null = null;
-  return {
-    env,
-    caches: isolateCaches,
-    get store() {
-      return (store ??= openStore(env));
-    },
-    now: Date.now,
-    newId,
-    randomBytes,
-    sha256,
+export const compose = (env: Env, lifetime: Lifetime): Context => new PlatformContext(env, lifetime);
+
+/** A class, so that a request costs one small object and no closures. */
+class PlatformContext implements Context {
+  readonly caches = isolateCaches;
+  private opened: Store | null = null;
+  private pending: Promise<unknown>[] | null = null;
+
+  constructor(
+    readonly env: Env,
+    private readonly lifetime: Lifetime,
+  ) {}
+
+  get store(): Store {
+    return (this.opened ??= openStore(this.env));
+  }
+
+  now(): number {
+    return Date.now();
+  }
+
+  newId(): string {
+    return newUlid();
+  }
+
+  randomBytes(count: number): Uint8Array {
+    return randomBytes(count);
+  }
+
+  get sha256(): Sha256 {
+    return sha256;
+  }
+
+  customer(objectName: string): CustomerRpc {
     // The stub's own type wraps every answer for stubs and disposal; ours are plain data.
-    customer: (name) => env.CUSTOMER.getByName(name) as unknown as CustomerRpc,
-    clock: (namespaceId) => env.CLOCK.getByName(namespaceId) as unknown as ClockRpc,
-    later(work) {
-      const reported = work.catch((error: unknown) => report("background work failed", { cause: causeOf(error) }));
-      (pending ??= []).push(reported);
-      lifetime.waitUntil(reported);
-    },
-    report,
-    close() {
-      const opened = store;
-      if (opened !== null) lifetime.waitUntil(Promise.all(pending ?? []).then(() => opened.close()));
-    },
-  };
+    return this.env.CUSTOMER.getByName(objectName) as unknown as CustomerRpc;
+  }
+
+  clock(namespaceId: string): ClockRpc {
+    return this.env.CLOCK.getByName(namespaceId) as unknown as ClockRpc;
+  }
+
+  later(work: Promise<unknown>): void {
+    const reported = work.catch((error: unknown) => this.report("background work failed", { cause: causeOf(error) }));
+    (this.pending ??= []).push(reported);
+    this.lifetime.waitUntil(reported);
+  }
+
+  report(event: string, detail: Record<string, unknown>): void {
+    console.error(JSON.stringify({ event, ...detail }));
+  }
+
+  close(): void {
+    const { opened } = this;
+    if (opened !== null) this.lifetime.waitUntil(Promise.all(this.pending ?? []).then(() => opened.close()));
+  }
 }
 
 const ULID_RANDOM_CHARS = 16;
 
-/** A ULID. Left to itself, the package asks the platform for randomness once per character. */
-function newId(): string {
+/** Left to itself, the package asks the platform for randomness once per character. */
+function newUlid(): string {
   const random = randomBytes(ULID_RANDOM_CHARS);
   let next = 0;
   return ulid(undefined, () => random[next++]! / 256);
-}
-
-const sha256: Sha256 = (text) => createHash("sha256").update(text).digest("hex");
-
-function report(event: string, detail: Record<string, unknown>): void {
-  console.error(JSON.stringify({ event, ...detail }));
 }
 
 /** An error as the log keeps it, with what caused it: the database's own words are in there. */

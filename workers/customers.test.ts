@@ -32,9 +32,12 @@ function objects(told: Told, options: { clockNow?: number | null } = {}) {
       caches: context.caches,
     }),
   });
-  const nameOf = (name: string, namespaceId = tenant.namespaceId) => objectName(namespaceId, name, worker.context().sha256);
-  const ask = (name: string, on = tenant) => askCustomer(worker.context(), on, name, (object, call) => object.wallet(call));
-  const require = (name: string) => requireCustomer(worker.context(), tenant, name, (object, call) => object.wallet(call));
+  const nameOf = (name: string, namespaceId = tenant.namespaceId) =>
+    objectName(namespaceId, name, worker.context().sha256);
+  const ask = (name: string, on = tenant) =>
+    askCustomer(worker.context(), on, name, (object, call) => object.wallet(call));
+  const require = (name: string) =>
+    requireCustomer(worker.context(), tenant, name, (object, call) => object.wallet(call));
   return { worker, asked, calls, configured, nameOf, ask, require };
 }
 
@@ -47,7 +50,9 @@ describe("askCustomer", () => {
   });
 
   it("follows a name that has moved, once, and goes there directly the next time", async () => {
-    const { asked, nameOf, ask } = objects((name) => (name.endsWith("home") ? { ok: true, wallet: wallet("id", "u") } : { ok: false, reason: "moved", home: "ns/home" }));
+    const { asked, nameOf, ask } = objects((name) =>
+      name.endsWith("home") ? { ok: true, wallet: wallet("id", "u") } : { ok: false, reason: "moved", home: "ns/home" },
+    );
     await ask("u");
     await ask("u");
     expect(asked).toEqual([nameOf("u"), "ns/home", "ns/home"]);
@@ -55,7 +60,9 @@ describe("askCustomer", () => {
 
   it("takes a remembered home for a hint, which the object may correct", async () => {
     let home = "ns/home1";
-    const { asked, nameOf, ask } = objects((name) => (name === home ? { ok: true, wallet: wallet("id", "u") } : { ok: false, reason: "moved", home }));
+    const { asked, nameOf, ask } = objects((name) =>
+      name === home ? { ok: true, wallet: wallet("id", "u") } : { ok: false, reason: "moved", home },
+    );
     await ask("u");
     home = "ns/home2";
     await ask("u");
@@ -76,7 +83,11 @@ describe("askCustomer", () => {
 
   it("brings an object the configuration that it lacks, reading it once, and asks again", async () => {
     const known = new Set<string>();
-    const made = objects((name) => (known.has(name) ? { ok: true, wallet: wallet("id", "u") } : (known.add(name), { ok: false, reason: "stale_config", have: 0 })));
+    const made = objects((name) =>
+      known.has(name)
+        ? { ok: true, wallet: wallet("id", "u") }
+        : (known.add(name), { ok: false, reason: "stale_config", have: 0 }),
+    );
     const { worker, configured, nameOf } = made;
     const { id, apiKey: key } = await newTenant(worker);
     await worker.call("POST", "/api/v1/burn-tables", { key, body: { key: "t", currency: "CREDITS", rules: [] } });
@@ -84,7 +95,10 @@ describe("askCustomer", () => {
     const before = worker.queries();
     expect(await made.ask("u", on)).toMatchObject({ ok: true });
     expect(await made.ask("v", on)).toMatchObject({ ok: true });
-    expect(configured).toEqual([[nameOf("u", id), 1], [nameOf("v", id), 1]]);
+    expect(configured).toEqual([
+      [nameOf("u", id), 1],
+      [nameOf("v", id), 1],
+    ]);
     expect(worker.queries() - before).toBeLessThanOrEqual(1);
   });
 
@@ -133,10 +147,16 @@ describe("requireCustomer", () => {
   });
 
   it("throws refusals as problems, and says when to try again", async () => {
-    await expect(objects(() => ({ ok: false, reason: "wallet_frozen" })).require("u")).rejects.toMatchObject({ status: 403, code: "wallet-frozen" });
+    await expect(objects(() => ({ ok: false, reason: "wallet_frozen" })).require("u")).rejects.toMatchObject({
+      status: 403,
+      code: "wallet-frozen",
+    });
     const overloaded = objects(() => {
       throw Object.assign(new Error("busy"), { overloaded: true });
     });
-    await expect(overloaded.require("u")).rejects.toMatchObject({ status: 503, headers: { "retry-after": expect.any(String) } });
+    await expect(overloaded.require("u")).rejects.toMatchObject({
+      status: 503,
+      headers: { "retry-after": expect.any(String) },
+    });
   });
 });

@@ -68,7 +68,12 @@ export async function askCustomer<T>(
 }
 
 /** The same for a name that a person typed into `{customer}`: one that looks like an id must exist, and refusals are thrown. */
-export async function requireCustomer<T>(context: Context, tenant: Tenant, name: string, operation: Operation<T>): Promise<{ ok: true } & T> {
+export async function requireCustomer<T>(
+  context: Context,
+  tenant: Tenant,
+  name: string,
+  operation: Operation<T>,
+): Promise<{ ok: true } & T> {
   return ask(context, tenant, ULID.test(name) ? await keyOf(context, tenant, name) : name, operation);
 }
 
@@ -87,12 +92,18 @@ async function keyOf(context: Context, tenant: Tenant, id: string): Promise<stri
 export const subjectOf = (context: Context, tenant: Tenant, customer: string): string | Promise<string> =>
   ULID.test(customer) ? keyOf(context, tenant, customer) : customer;
 
-async function ask<T>(context: Context, tenant: Tenant, name: string, operation: Operation<T>): Promise<{ ok: true } & T> {
+async function ask<T>(
+  context: Context,
+  tenant: Tenant,
+  name: string,
+  operation: Operation<T>,
+): Promise<{ ok: true } & T> {
   let answer: Answered<T>;
   try {
     answer = await askCustomer(context, tenant, name, operation);
   } catch (error) {
-    if (isOverloaded(error)) throw tryAgain("this customer is receiving more calls than it can take; slow down and try again");
+    if (isOverloaded(error))
+      throw tryAgain("this customer is receiving more calls than it can take; slow down and try again");
     if (isRepeatable(error)) throw tryAgain("this customer could not be reached; try again");
     throw error;
   }
@@ -101,5 +112,7 @@ async function ask<T>(context: Context, tenant: Tenant, name: string, operation:
 }
 
 /** The platform's marks on errors of object calls. */
-export const isOverloaded = (error: unknown): boolean => (error as { overloaded?: unknown } | null)?.overloaded === true;
-const isRepeatable = (error: unknown): boolean => (error as { retryable?: unknown } | null)?.retryable === true && !isOverloaded(error);
+export const isOverloaded = (error: unknown): boolean =>
+  (error as { overloaded?: unknown } | null)?.overloaded === true;
+const isRepeatable = (error: unknown): boolean =>
+  (error as { retryable?: unknown } | null)?.retryable === true && !isOverloaded(error);

@@ -14,7 +14,11 @@ export const drained = <T>(context: Context, change: Operation<T>): Operation<T>
     if (!answer.ok) return answer;
     try {
       const { messages } = await object.drain(call);
-      if (messages.length > 0) await applyRating(context.store, messages.map((message) => ratingMessage.parse(message)));
+      if (messages.length > 0)
+        await applyRating(
+          context.store,
+          messages.map((message) => ratingMessage.parse(message)),
+        );
     } catch (error) {
       context.report("projections could not be written with a control-plane change", { cause: causeOf(error) });
     }

@@ -68,7 +68,11 @@ export function startWorker({ bindings = {}, startMs = Date.now(), override }: W
 
   return {
     fetch,
-    async call<T>(method: string, path: string, { key, body, type = "application/json", headers = {} }: CallOptions = {}) {
+    async call<T>(
+      method: string,
+      path: string,
+      { key, body, type = "application/json", headers = {} }: CallOptions = {},
+    ) {
       const response = await fetch(
         new Request(`https://tollgate.test${path}`, {
           method,
@@ -77,7 +81,9 @@ export function startWorker({ bindings = {}, startMs = Date.now(), override }: W
             ...(body === undefined ? {} : { "content-type": type }),
             ...headers,
           },
-          ...(body !== undefined && { body: typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body) }),
+          ...(body !== undefined && {
+            body: typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body),
+          }),
         }),
       );
       const text = await response.text();
@@ -122,7 +128,10 @@ let tenants = 0;
 /** A namespace of its own for a test. */
 export async function newTenant(worker: Worker, kind: "live" | "sandbox" = "live"): Promise<Tenant> {
   const key = `t${Date.now().toString(36)}${tenants++}`;
-  const { status, body } = await worker.call<{ id: string; apiKey: string }>("POST", "/api/v1/namespaces", { key: ADMIN_KEY, body: { key, kind } });
+  const { status, body } = await worker.call<{ id: string; apiKey: string }>("POST", "/api/v1/namespaces", {
+    key: ADMIN_KEY,
+    body: { key, kind },
+  });
   if (status !== 201) throw new Error(`no namespace: ${status} ${JSON.stringify(body)}`);
   return { id: body.id, key, apiKey: body.apiKey };
 }

@@ -13,11 +13,18 @@ const app = createApp(routes, compose);
 
 export default {
   fetch: (request, env, lifetime) => app.fetch(request, env, lifetime),
-  queue: (batch, env, lifetime) => run(consumers, batch.queue, compose(env, lifetime), (consume, context) => consume(batch, context)),
-  scheduled: (event, env, lifetime) => run(jobs, event.cron, compose(env, lifetime), (job, context) => job(context, event.scheduledTime)),
+  queue: (batch, env, lifetime) =>
+    run(consumers, batch.queue, compose(env, lifetime), (consume, context) => consume(batch, context)),
+  scheduled: (event, env, lifetime) =>
+    run(jobs, event.cron, compose(env, lifetime), (job, context) => job(context, event.scheduledTime)),
 } satisfies ExportedHandler<Env>;
 
-async function run<J>(map: Record<string, J>, name: string, context: Context, start: (job: J, context: Context) => Promise<void>): Promise<void> {
+async function run<J>(
+  map: Record<string, J>,
+  name: string,
+  context: Context,
+  start: (job: J, context: Context) => Promise<void>,
+): Promise<void> {
   const job = map[name];
   if (job === undefined) throw new Error(`nothing here is called ${name}; see wrangler.toml`);
   try {

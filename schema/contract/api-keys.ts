@@ -17,7 +17,9 @@ export const apiKeyView = z
   })
   .meta({ id: "ApiKey" });
 
-const created = apiKeyView.extend({ key: z.string().meta({ description: "Shown only here." }) }).meta({ id: "ApiKeyCreated" });
+const created = apiKeyView
+  .extend({ key: z.string().meta({ description: "Shown only here." }) })
+  .meta({ id: "ApiKeyCreated" });
 const keyParam = z.strictObject({ id: ulid });
 
 export const apiKeys = {

@@ -28,7 +28,8 @@ export const burnTableInput = z
     key: z.string(),
     currency: z.string(),
     effectiveFrom: instant.optional().meta({
-      description: "The first version: default now. Later versions in live namespaces: at least 60 s ahead, which is the default.",
+      description:
+        "The first version: default now. Later versions in live namespaces: at least 60 s ahead, which is the default.",
     }),
     rules: z.array(z.strictObject(ruleOf(decimalInput))),
     default: z.boolean().optional(),

@@ -4,7 +4,10 @@ import { instant } from "./fields";
 import type { Resource } from "./route";
 
 const clockView = z
-  .object({ now: instant, frozen: z.boolean().meta({ description: "false until the first PUT: it runs with the wall clock." }) })
+  .object({
+    now: instant,
+    frozen: z.boolean().meta({ description: "false until the first PUT: it runs with the wall clock." }),
+  })
   .meta({ id: "Clock" });
 
 export const clock = {

@@ -23,7 +23,8 @@ export const eventInput = z
     data: z
       .custom<Record<string, unknown> | null>(
         (value) =>
-          value === undefined || (typeof value === "object" && !Array.isArray(value) && !JSON.isRawJSON(value as object)),
+          value === undefined ||
+          (typeof value === "object" && !Array.isArray(value) && !JSON.isRawJSON(value as object)),
         "must be a JSON object or null",
       )
       .optional()
@@ -35,13 +36,24 @@ export const eventInput = z
     for (const [key, value] of Object.entries(event)) {
       if (ATTRIBUTES.includes(key)) continue;
       if (!EXTENSION_NAME.test(key)) {
-        issues.addIssue({ code: "custom", path: [key], message: "extension attributes are named with 1 to 20 of a-z and 0-9" });
+        issues.addIssue({
+          code: "custom",
+          path: [key],
+          message: "extension attributes are named with 1 to 20 of a-z and 0-9",
+        });
       } else if (typeof value === "object" && value !== null && !JSON.isRawJSON(value)) {
-        issues.addIssue({ code: "custom", path: [key], message: "extension attributes are strings, numbers or booleans" });
+        issues.addIssue({
+          code: "custom",
+          path: [key],
+          message: "extension attributes are strings, numbers or booleans",
+        });
       }
     }
   })
-  .meta({ id: "Event", description: "A CloudEvent 1.0. `(source, id)` identifies it within its subject's customer, for ever." });
+  .meta({
+    id: "Event",
+    description: "A CloudEvent 1.0. `(source, id)` identifies it within its subject's customer, for ever.",
+  });
 
 export const eventBatch = z.array(eventInput).min(1).max(EVENTS_PER_BATCH_MAX);
 

@@ -7,13 +7,11 @@ import { z } from "zod";
 /** A JSON number that a double cannot carry, kept as its source text (core/exact-json.ts). */
 const exactNumber = z.custom<{ rawJSON: string }>((value) => JSON.isRawJSON(value)).meta({ type: "number" });
 
-export const decimalInput = z
-  .union([z.string().max(128), z.number(), exactNumber])
-  .meta({
-    id: "DecimalInput",
-    description: "An exact decimal, as a string or as a number read by its source text; at most 12 places.",
-    examples: ["0.25", 3],
-  });
+export const decimalInput = z.union([z.string().max(128), z.number(), exactNumber]).meta({
+  id: "DecimalInput",
+  description: "An exact decimal, as a string or as a number read by its source text; at most 12 places.",
+  examples: ["0.25", 3],
+});
 export type DecimalInput = z.output<typeof decimalInput>;
 
 export const decimalText = z.string().meta({
@@ -54,7 +52,10 @@ export const slug = z
 export const duration = z
   .string()
   .max(64)
-  .regex(/^P(?!$)(?:\d+W)?(?:\d+D)?(?:T(?=\d)(?:\d+H)?(?:\d+M)?(?:\d+S)?)?$/, "must be an ISO-8601 duration in weeks, days, hours, minutes or seconds")
+  .regex(
+    /^P(?!$)(?:\d+W)?(?:\d+D)?(?:T(?=\d)(?:\d+H)?(?:\d+M)?(?:\d+S)?)?$/,
+    "must be an ISO-8601 duration in weeks, days, hours, minutes or seconds",
+  )
   .meta({ id: "Duration", examples: ["PT10M", "P1D"] });
 
 export const PAGE_ITEMS_MAX = 100;

@@ -10,4 +10,15 @@ import { system } from "./system";
 import { track } from "./track";
 import { wallets } from "./wallets";
 
-export const contract = { system, namespaces, apiKeys, clock, events, track, burnTables, wallets, deadLetters, status } as const;
+export const contract = {
+  system,
+  namespaces,
+  apiKeys,
+  clock,
+  events,
+  track,
+  burnTables,
+  wallets,
+  deadLetters,
+  status,
+} as const;

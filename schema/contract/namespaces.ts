@@ -19,7 +19,10 @@ export const namespaces = {
     body: { schema: z.strictObject({ key: slug, kind }).meta({ id: "NamespaceCreate" }) },
     idempotency: "store",
     replies: {
-      201: { description: "Opened.", schema: namespaceView.extend({ apiKey: z.string() }).meta({ id: "NamespaceCreated" }) },
+      201: {
+        description: "Opened.",
+        schema: namespaceView.extend({ apiKey: z.string() }).meta({ id: "NamespaceCreated" }),
+      },
     },
   },
   list: {

@@ -24,7 +24,9 @@ export const status = {
             spill: z.enum(["on", "off"]).meta({ description: "off in local mode: overflow answers 503 instead." }),
             nearBound: z
               .array(z.object({ customer: z.string(), events: z.number().int(), eventsMax: z.number().int() }))
-              .meta({ description: "Customers past 80 % of what one object may hold, the fullest first; at most 100." }),
+              .meta({
+                description: "Customers past 80 % of what one object may hold, the fullest first; at most 100.",
+              }),
           })
           .meta({ id: "Status" }),
       },

@@ -18,7 +18,13 @@ export const costView = z
     amount: decimalText,
     currency: z.string(),
     lines: z.array(
-      z.object({ dimension: z.string(), quantity: decimalText, rate: decimalText, per: decimalText, amount: decimalText }),
+      z.object({
+        dimension: z.string(),
+        quantity: decimalText,
+        rate: decimalText,
+        per: decimalText,
+        amount: decimalText,
+      }),
     ),
     burnTable: z.object({ key: z.string(), version: z.number().int() }),
     priceBook: z.object({ name: z.string(), version: z.string() }).optional(),
@@ -38,12 +44,20 @@ export const trackInput = z
         message: `must not contain ${RESERVED_METADATA.join(", ")}`,
       })
       .optional(),
-    enforce: z.boolean().optional().meta({ description: "true: refuse instead of going below what the wallet may spend." }),
+    enforce: z
+      .boolean()
+      .optional()
+      .meta({ description: "true: refuse instead of going below what the wallet may spend." }),
   })
   .meta({ id: "Track" });
 
 export const DENIALS = [
-  "insufficient-credits", "over-limit", "no-entitlement", "unpriced-usage", "wallet-frozen", "spend-cap",
+  "insufficient-credits",
+  "over-limit",
+  "no-entitlement",
+  "unpriced-usage",
+  "wallet-frozen",
+  "spend-cap",
 ] as const;
 
 export const track = {

@@ -44,7 +44,17 @@ export const transactionView = z
   .object({
     id: ulid,
     type: z.enum([
-      "grant", "debit", "shortfall", "hold", "capture", "release", "expire", "void", "refund", "adjust", "transfer",
+      "grant",
+      "debit",
+      "shortfall",
+      "hold",
+      "capture",
+      "release",
+      "expire",
+      "void",
+      "refund",
+      "adjust",
+      "transfer",
     ]),
     amount: decimalText,
     held: decimalText.optional(),
@@ -97,9 +107,17 @@ export const wallets = {
       schema: z
         .strictObject({
           amount: decimalInput,
-          currency: currency.optional().meta({ description: "Of the wallet's first grant: fixes its currency. Later: must be it." }),
+          currency: currency
+            .optional()
+            .meta({ description: "Of the wallet's first grant: fixes its currency. Later: must be it." }),
           kind: z.enum(["paid", "promo"]),
-          priority: z.number().int().min(0).max(255).optional().meta({ description: "0 burns first, and is the default." }),
+          priority: z
+            .number()
+            .int()
+            .min(0)
+            .max(255)
+            .optional()
+            .meta({ description: "0 burns first, and is the default." }),
           effectiveAt: instant.optional().meta({ description: "Default: now." }),
           expiresAt: instant.nullable().optional(),
           reason: z.string().min(1).max(256).optional(),

@@ -12,6 +12,8 @@ export const NOW = Date.UTC(2026, 10, 21, 9, 30);
 export const MINUTE_MS = 60_000;
 export const HOUR_MS = 60 * MINUTE_MS;
 export const DAY_MS = 24 * HOUR_MS;
+/** Every window there is. */
+export const EVER = { from: 0, to: NOW + 1_000 * HOUR_MS };
 
 export const namespaceRow = (of: Partial<NewNamespace> = {}): NewNamespace => ({
   id: ulid(),

@@ -8,7 +8,10 @@ import { SCOPES, type Route, type Scope } from "../../schema/contract/route";
 import { ADMIN_KEY, newTenant, someEvent, startWorker, type Tenant } from "../harness";
 
 const routes: [name: string, route: Route][] = Object.entries(contract).flatMap(([resource, operations]) =>
-  Object.entries(operations as Record<string, Route>).map(([operation, route]): [string, Route] => [`${resource}.${operation}`, route]),
+  Object.entries(operations as Record<string, Route>).map(([operation, route]): [string, Route] => [
+    `${resource}.${operation}`,
+    route,
+  ]),
 );
 const scoped = routes.filter(([, { access }]) => access !== "public" && access !== "operator");
 const operator = routes.filter(([, { access }]) => access === "operator");
@@ -37,7 +40,8 @@ let untouched: unknown[];
 const path = (name: string, route: Route): string =>
   route.path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => {
     const id = victim.ids[`${name}.${parameter}`] ?? victim.ids[parameter];
-    if (id === undefined) throw new Error(`${name} has the parameter {${parameter}}: give this file one that belongs to the victim`);
+    if (id === undefined)
+      throw new Error(`${name} has the parameter {${parameter}}: give this file one that belongs to the victim`);
     return encodeURIComponent(id);
   });
 
@@ -48,7 +52,9 @@ async function call(name: string, route: Route, key: string | null) {
 
 /** What the victim can see of itself. */
 async function everythingOf({ apiKey }: Tenant): Promise<unknown[]> {
-  const reads = scoped.filter(([name, { method }]) => method === "GET" && !name.startsWith("apiKeys.") && !name.startsWith("status."));
+  const reads = scoped.filter(
+    ([name, { method }]) => method === "GET" && !name.startsWith("apiKeys.") && !name.startsWith("status."),
+  );
   return Promise.all(reads.map(async ([name, route]) => [name, (await call(name, route, apiKey)).body]));
 }
 
@@ -60,16 +66,30 @@ beforeAll(async () => {
   expect((await worker.call("PUT", "/api/v1/clock", { key, body: { now: "2030-01-01T00:00:00Z" } })).status).toBe(200);
   const table = { key: "standard", currency: "CREDITS", rules: [{ dimension: "tokens", rate: 1, per: 1 }] };
   expect((await worker.call("POST", "/api/v1/burn-tables", { key, body: table })).status).toBe(201);
-  const grant = await worker.call<{ id: string }>("POST", "/api/v1/wallets/victim/grants", { key, body: { amount: 100, kind: "paid" } });
+  const grant = await worker.call<{ id: string }>("POST", "/api/v1/wallets/victim/grants", {
+    key,
+    body: { amount: 100, kind: "paid" },
+  });
   const track = await worker.call<{ wallet: { customerId: string } }>("POST", "/api/v1/track", {
     key,
     body: { customer: "victim", feature: "f", usage: { tokens: 7 } },
   });
-  const apiKey = await worker.call<{ id: string }>("POST", "/api/v1/api-keys", { key, body: { name: "spare", scopes: ["read"] } });
+  const apiKey = await worker.call<{ id: string }>("POST", "/api/v1/api-keys", {
+    key,
+    body: { name: "spare", scopes: ["read"] },
+  });
   const letterId = "01JD8ZQ6M5T9W3XK2V7B4C1N0R";
   const { recordDeadLetters } = await import("../../store/dead-letters");
   await recordDeadLetters(worker.context().store, [
-    { id: letterId, namespaceId: victim.id, queue: "spill", body: '{"secret":"of the victim"}', reason: "test", attempts: 1, createdAt: 1 },
+    {
+      id: letterId,
+      namespaceId: victim.id,
+      queue: "spill",
+      body: '{"secret":"of the victim"}',
+      reason: "test",
+      attempts: 1,
+      createdAt: 1,
+    },
   ]);
   victim.ids = {
     customer: track.body.wallet.customerId,
@@ -96,7 +116,12 @@ describe.each(scoped)("%s", (name, route) => {
 
   it(`needs the scope ${route.access}, and no other will do`, async () => {
     const others = SCOPES.filter((scope) => scope !== route.access);
-    const { key } = (await worker.call<{ key: string }>("POST", "/api/v1/api-keys", { key: victim.apiKey, body: { name: "others", scopes: others } })).body;
+    const { key } = (
+      await worker.call<{ key: string }>("POST", "/api/v1/api-keys", {
+        key: victim.apiKey,
+        body: { name: "others", scopes: others },
+      })
+    ).body;
     const { status, body } = await call(name, route, key);
     expect(status).toBe(403);
     expect(body).toMatchObject({ type: "https://tollgate.dev/problems/missing-scope", scope: route.access as Scope });
@@ -128,13 +153,19 @@ describe.each(operator)("%s", (name, route) => {
   it("answers 503 where no operator's key is set", async () => {
     const { TOLLGATE_ADMIN_KEY: _, ...unset } = worker.context().env;
     const deployed = startWorker({ bindings: { ...unset, TOLLGATE_ADMIN_KEY: "" } });
-    const { status } = await deployed.call(route.method, path(name, route), { key: ADMIN_KEY, ...(route.body && { body: BODIES[name] }) });
+    const { status } = await deployed.call(route.method, path(name, route), {
+      key: ADMIN_KEY,
+      ...(route.body && { body: BODIES[name] }),
+    });
     expect(status).toBe(503);
   });
 });
 
 it("answers problems for paths and methods that do not exist", async () => {
-  expect(await worker.call("GET", "/api/v1/nothing", { key: victim.apiKey })).toMatchObject({ status: 404, body: { status: 404 } });
+  expect(await worker.call("GET", "/api/v1/nothing", { key: victim.apiKey })).toMatchObject({
+    status: 404,
+    body: { status: 404 },
+  });
   const wrong = await worker.call("DELETE", "/api/v1/track", { key: victim.apiKey });
   expect(wrong).toMatchObject({ status: 405, body: { status: 405 } });
   expect(wrong.headers.get("allow")).toBe("POST");

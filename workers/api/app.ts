@@ -48,7 +48,9 @@ export type Handlers<R extends Resource> = { [K in keyof R]: Handler<R[K]> | Raw
 /** Handlers of one resource, typed by its contract and then forgotten: the router needs no types. */
 export interface Mounted {
   route: Route;
-  handle: (ask: Ask) => Response | { status: number; body?: unknown } | Promise<Response | { status: number; body?: unknown }>;
+  handle: (
+    ask: Ask,
+  ) => Response | { status: number; body?: unknown } | Promise<Response | { status: number; body?: unknown }>;
   raw: boolean;
   /** Where it says no, the route does not exist. */
   available?: (context: Context) => boolean;
@@ -57,7 +59,9 @@ export interface Mounted {
 export function implement<const R extends Resource>(resource: R, handlers: Handlers<R>): Mounted[] {
   return Object.entries(resource).map(([operation, route]) => {
     const handler = handlers[operation] as unknown as Mounted["handle"] | { raw: Mounted["handle"] };
-    return typeof handler === "function" ? { route, handle: handler, raw: false } : { route, handle: handler.raw, raw: true };
+    return typeof handler === "function"
+      ? { route, handle: handler, raw: false }
+      : { route, handle: handler.raw, raw: true };
   });
 }
 
@@ -93,7 +97,12 @@ export function createApp(routes: readonly Mounted[], compose: (env: Env, lifeti
 
 const pattern = (path: string): RegExp => new RegExp(`^${path.replaceAll(/\{\w+\}/g, "[^/]+")}$`);
 
-async function serve({ route, handle, raw, available }: Mounted, context: Context, request: Request, params?: unknown): Promise<Response> {
+async function serve(
+  { route, handle, raw, available }: Mounted,
+  context: Context,
+  request: Request,
+  params?: unknown,
+): Promise<Response> {
   if (available && !available(context)) throw notFound(`${request.method} ${route.path}`);
   const admitted = admit(route.access, request, context);
   const principal = admitted instanceof Promise ? await admitted : admitted;
@@ -113,7 +122,8 @@ async function serve({ route, handle, raw, available }: Mounted, context: Contex
     if (key !== null) ask.fingerprint = fingerprintOf(context, request, text);
     if (route.body) {
       const contentTypes = route.body.contentTypes ?? JSON_ONLY;
-      if (!contentTypes.includes(mediaType(request))) throw new Problem(415, `Content-Type must be ${contentTypes.join(" or ")}`);
+      if (!contentTypes.includes(mediaType(request)))
+        throw new Problem(415, `Content-Type must be ${contentTypes.join(" or ")}`);
       ask.body = parseShape(route.body.schema, parseJson(text)) as never;
     }
     if (route.idempotency === "claim") await claim(ask, route);
@@ -141,8 +151,16 @@ function queryOf(url: string): Record<string, string | string[]> {
 function refusalOf(error: unknown, context: Context, request: Request): Response {
   const requestId = requestIdOf(request);
   if (error instanceof Problem) return problemResponse(error, requestId);
-  context.report("request failed", { requestId, method: request.method, path: new URL(request.url).pathname, cause: causeOf(error) });
-  return problemResponse(new Problem(500, "something went wrong here, not in your request; it is logged under the id in `instance`"), requestId);
+  context.report("request failed", {
+    requestId,
+    method: request.method,
+    path: new URL(request.url).pathname,
+    cause: causeOf(error),
+  });
+  return problemResponse(
+    new Problem(500, "something went wrong here, not in your request; it is logged under the id in `instance`"),
+    requestId,
+  );
 }
 
 /** Cloudflare's own id where there is one, so that their logs and ours agree. */

@@ -61,7 +61,15 @@ async function lookUp(key: string, scope: Scope, context: Context): Promise<Prin
       throw refused("this API key's namespace is closed");
   }
   const { keyId, namespaceId, kind, configVersion, expiresAt, lastUsedAt } = found;
-  const principal: Principal = { keyId, namespaceId, kind, configVersion, scopes: new Set(found.scopes), expiresAt, lastUsedAt };
+  const principal: Principal = {
+    keyId,
+    namespaceId,
+    kind,
+    configVersion,
+    scopes: new Set(found.scopes),
+    expiresAt,
+    lastUsedAt,
+  };
   if (kind === "live") context.caches.principals.set(key, principal, now);
   return admitted(principal, scope, context);
 }

@@ -28,7 +28,10 @@ beforeAll(async () => {
   await worker.call("PUT", "/api/v1/clock", { key, body: { now: "2030-01-01T00:00:00Z" } });
   const table = { key: "standard", currency: "CREDITS", rules: [{ dimension: "tokens", rate: 1, per: 1 }] };
   expect((await worker.call("POST", "/api/v1/burn-tables", { key, body: table })).status).toBe(201);
-  expect((await worker.call("POST", "/api/v1/wallets/known/grants", { key, body: { amount: 10, kind: "paid", id: "g1" } })).status).toBe(201);
+  expect(
+    (await worker.call("POST", "/api/v1/wallets/known/grants", { key, body: { amount: 10, kind: "paid", id: "g1" } }))
+      .status,
+  ).toBe(201);
   const track = { customer: "known", feature: "f", usage: { tokens: 1 }, id: "t1" };
   expect((await worker.call("POST", "/api/v1/track", { key, body: track })).status).toBe(200);
   untouched = await stateOf();
@@ -64,27 +67,76 @@ const cases: Case[] = [
   ["no content type", "POST", EVENTS, { body: [event({})], type: "" }, 400, /content type/],
   ["text", "POST", TRACK, { body: track({}), type: "text/plain" }, 415, /application\/json/],
   ["a form", "POST", TABLES, { body: "key=a", type: "application/x-www-form-urlencoded" }, 415, /application\/json/],
-  ["parameters of a content type that is compared exactly", "POST", EVENTS, { body: [event({})], type: "application/json; charset=utf-8" }, 400, /content type/],
+  [
+    "parameters of a content type that is compared exactly",
+    "POST",
+    EVENTS,
+    { body: [event({})], type: "application/json; charset=utf-8" },
+    400,
+    /content type/,
+  ],
   ["an array as one event", "POST", EVENTS, { body: [event({})], type: ONE }, 400, /one event/],
   ["one event as a batch", "POST", EVENTS, { body: event({}), type: BATCH }, 400, /array/],
-  ["a compressed body", "POST", EVENTS, { body: [event({})], headers: { "content-encoding": "gzip" } }, 415, /compressed/],
+  [
+    "a compressed body",
+    "POST",
+    EVENTS,
+    { body: [event({})], headers: { "content-encoding": "gzip" } },
+    415,
+    /compressed/,
+  ],
 
   // Unknown, missing and mistyped fields
   ["an unknown field", "POST", TRACK, { body: track({ userId: "u" }) }, 400, /userId is not a known field/],
   ["a later issue's field", "POST", TRACK, { body: track({ holdId: "h" }) }, 400, /holdId/],
-  ["an unknown field in a patch", "PATCH", WALLET, { body: { autoTopUp: null } }, 400, /autoTopUp is not a known field/],
-  ["an unknown field in a rule", "POST", TABLES, { body: { key: "x", currency: "CREDITS", rules: [{ dimension: "a", rate: 1, per: 1, rats: 1 }] } }, 400, /rats/],
+  [
+    "an unknown field in a patch",
+    "PATCH",
+    WALLET,
+    { body: { autoTopUp: null } },
+    400,
+    /autoTopUp is not a known field/,
+  ],
+  [
+    "an unknown field in a rule",
+    "POST",
+    TABLES,
+    { body: { key: "x", currency: "CREDITS", rules: [{ dimension: "a", rate: 1, per: 1, rats: 1 }] } },
+    400,
+    /rats/,
+  ],
   ["an unknown parameter", "GET", `${WALLET}/grants?offset=3`, {}, 400, /offset/],
-  ["a missing field", "POST", TRACK, { body: { customer: "nobody", usage: { tokens: 1 } } }, 400, /feature is required/],
+  [
+    "a missing field",
+    "POST",
+    TRACK,
+    { body: { customer: "nobody", usage: { tokens: 1 } } },
+    400,
+    /feature is required/,
+  ],
   ["a mistyped field", "POST", TRACK, { body: track({ enforce: "yes" }) }, 400, /enforce must be true or false/],
   ["a patch of nothing", "PATCH", WALLET, { body: {} }, 400, /change something/],
   ["no usage", "POST", TRACK, { body: track({ usage: {} }) }, 400, /usage/],
-  ["an attribute that CloudEvents cannot have", "POST", EVENTS, { body: [event({ userId: 1 })] }, 400, /event 0: userId/],
+  [
+    "an attribute that CloudEvents cannot have",
+    "POST",
+    EVENTS,
+    { body: [event({ userId: 1 })] },
+    400,
+    /event 0: userId/,
+  ],
   ["an extension attribute that is an object", "POST", EVENTS, { body: [event({ trace: {} })] }, 400, /event 0: trace/],
   ["a missing id", "POST", EVENTS, { body: [event({}), event({ id: undefined })] }, 400, /event 1: id is required/],
   ["another version of CloudEvents", "POST", EVENTS, { body: [event({ specversion: "0.3" })] }, 400, /specversion/],
   ["data that is text", "POST", EVENTS, { body: [event({ data: "x" })] }, 400, /event 0: data/],
-  ["data that is base64", "POST", EVENTS, { body: [event({ data_base64: "eA==" })] }, 400, /data_base64 is not supported/],
+  [
+    "data that is base64",
+    "POST",
+    EVENTS,
+    { body: [event({ data_base64: "eA==" })] },
+    400,
+    /data_base64 is not supported/,
+  ],
   ["a time that is none", "POST", EVENTS, { body: [event({ time: "yesterday" })] }, 400, /RFC 3339/],
   ["a day that is none", "POST", EVENTS, { body: [event({ time: "2026-02-30T00:00:00Z" })] }, 400, /RFC 3339/],
   ["no events", "POST", EVENTS, { body: [] }, 400, /at least one/],
@@ -98,50 +150,197 @@ const cases: Case[] = [
   ["a number past any double", "POST", TRACK, { body: trackText("1e400") }, 400, /usage\.tokens/],
   ["27 digits", "POST", TRACK, { body: trackText("1" + "0".repeat(26)) }, 400, /26 digits/],
   ["13 places", "POST", TRACK, { body: trackText("0.0000000000001") }, 400, /12 digits/],
-  ["13 places in a grant", "POST", `${WALLET}/grants`, { body: { amount: "0.1234567890123", kind: "paid" } }, 400, /amount/],
-  ["usage below nothing", "POST", TRACK, { body: track({ usage: { tokens: -1 } }) }, 400, /usage\.tokens must not be negative/],
-  ["usage below nothing, asked", "POST", "/api/v1/check", { body: track({ usage: { tokens: -1 } }) }, 400, /usage\.tokens/],
-  ["usage below nothing, quoted", "POST", "/api/v1/quote", { body: { feature: "f", usage: { tokens: -1 } } }, 400, /usage\.tokens/],
-  ["a grant of nothing", "POST", `${WALLET}/grants`, { body: { amount: 0, kind: "paid" } }, 400, /amount must be greater/],
+  [
+    "13 places in a grant",
+    "POST",
+    `${WALLET}/grants`,
+    { body: { amount: "0.1234567890123", kind: "paid" } },
+    400,
+    /amount/,
+  ],
+  [
+    "usage below nothing",
+    "POST",
+    TRACK,
+    { body: track({ usage: { tokens: -1 } }) },
+    400,
+    /usage\.tokens must not be negative/,
+  ],
+  [
+    "usage below nothing, asked",
+    "POST",
+    "/api/v1/check",
+    { body: track({ usage: { tokens: -1 } }) },
+    400,
+    /usage\.tokens/,
+  ],
+  [
+    "usage below nothing, quoted",
+    "POST",
+    "/api/v1/quote",
+    { body: { feature: "f", usage: { tokens: -1 } } },
+    400,
+    /usage\.tokens/,
+  ],
+  [
+    "a grant of nothing",
+    "POST",
+    `${WALLET}/grants`,
+    { body: { amount: 0, kind: "paid" } },
+    400,
+    /amount must be greater/,
+  ],
   ["an overdraft below nothing", "PATCH", WALLET, { body: { overdraftLimit: -1 } }, 400, /overdraftLimit/],
-  ["a rate below nothing", "POST", TABLES, { body: { key: "x", currency: "CREDITS", rules: [{ dimension: "a", rate: -1, per: 1 }] } }, 400, /rate/],
-  ["a rate per nothing", "POST", TABLES, { body: { key: "x", currency: "CREDITS", rules: [{ dimension: "a", rate: 1, per: 0 }] } }, 400, /per/],
+  [
+    "a rate below nothing",
+    "POST",
+    TABLES,
+    { body: { key: "x", currency: "CREDITS", rules: [{ dimension: "a", rate: -1, per: 1 }] } },
+    400,
+    /rate/,
+  ],
+  [
+    "a rate per nothing",
+    "POST",
+    TABLES,
+    { body: { key: "x", currency: "CREDITS", rules: [{ dimension: "a", rate: 1, per: 0 }] } },
+    400,
+    /per/,
+  ],
   ["usage that is no number", "POST", TRACK, { body: track({ usage: { tokens: null } }) }, 400, /usage\.tokens/],
 
   // Depth and size
   ["absurd depth in usage data", "POST", EVENTS, { body: [event({ data: nested(70) })] }, 400, /deep/],
   ["absurd depth in metadata", "POST", TRACK, { body: track({ metadata: nested(70) }) }, 400, /deep/],
   ["a million brackets", "POST", EVENTS, { body: "[".repeat(1_000_000) + "]".repeat(1_000_000) }, 400, /deep/],
-  ["too many events", "POST", EVENTS, { body: Array.from({ length: 10_001 }, () => ({ specversion: "1.0" })) }, 400, /at most 10000 events/],
-  ["one huge event", "POST", EVENTS, { body: [event({ data: { text: "x".repeat(257 * 1024) } })] }, 400, /at most 262144 bytes/],
+  [
+    "too many events",
+    "POST",
+    EVENTS,
+    { body: Array.from({ length: 10_001 }, () => ({ specversion: "1.0" })) },
+    400,
+    /at most 10000 events/,
+  ],
+  [
+    "one huge event",
+    "POST",
+    EVENTS,
+    { body: [event({ data: { text: "x".repeat(257 * 1024) } })] },
+    400,
+    /at most 262144 bytes/,
+  ],
   ["a huge track", "POST", TRACK, { body: track({ metadata: { text: "x".repeat(257 * 1024) } }) }, 413, /at most/],
   ["a huge body", "POST", EVENTS, { body: `[${" ".repeat(10 * 1024 * 1024)}]` }, 413, /at most 10485760 bytes/],
   ["a huge body of our own resources", "POST", TABLES, { body: `{${" ".repeat(1024 * 1024)}}` }, 413, /at most/],
 
   // Hostile keys
-  ["a name of 513 characters", "POST", EVENTS, { body: [event({ id: "x".repeat(513) })] }, 400, /event 0: id must be at most 512/],
+  [
+    "a name of 513 characters",
+    "POST",
+    EVENTS,
+    { body: [event({ id: "x".repeat(513) })] },
+    400,
+    /event 0: id must be at most 512/,
+  ],
   ["NUL in an id", "POST", EVENTS, { body: [event({ id: "a\0b" })] }, 400, /event 0: id must not contain NUL/],
   ["NUL in a source", "POST", TRACK, { body: track({ source: "a\0" }) }, 400, /source must not contain NUL/],
-  ["half a character in an id", "POST", EVENTS, { body: [event({ id: "\ud800" })] }, 400, /event 0: id must not contain/],
-  ["half a character in a subject", "POST", EVENTS, { body: [event({ subject: "\udc00a" })] }, 400, /event 0: subject must not contain/],
+  [
+    "half a character in an id",
+    "POST",
+    EVENTS,
+    { body: [event({ id: "\ud800" })] },
+    400,
+    /event 0: id must not contain/,
+  ],
+  [
+    "half a character in a subject",
+    "POST",
+    EVENTS,
+    { body: [event({ subject: "\udc00a" })] },
+    400,
+    /event 0: subject must not contain/,
+  ],
   ["NUL in a customer", "GET", "/api/v1/wallets/a%00b", {}, 400, /customer/],
   ["a customer of 513 characters", "GET", `/api/v1/wallets/${"x".repeat(513)}`, {}, 400, /customer/],
   ["an empty customer", "POST", TRACK, { body: track({ customer: "" }) }, 400, /customer must not be empty/],
-  ["a dimension that is a trap", "POST", TRACK, { body: '{"customer":"nobody","feature":"f","usage":{"__proto__":1}}' }, 400, /__proto__/],
-  ["a field that is a trap", "POST", TRACK, { body: '{"__proto__":{"enforce":true},"customer":"nobody","feature":"f","usage":{"tokens":1}}' }, 400, /__proto__/],
+  [
+    "a dimension that is a trap",
+    "POST",
+    TRACK,
+    { body: '{"customer":"nobody","feature":"f","usage":{"__proto__":1}}' },
+    400,
+    /__proto__/,
+  ],
+  [
+    "a field that is a trap",
+    "POST",
+    TRACK,
+    { body: '{"__proto__":{"enforce":true},"customer":"nobody","feature":"f","usage":{"tokens":1}}' },
+    400,
+    /__proto__/,
+  ],
   ["a trap in a patch", "PATCH", WALLET, { body: '{"__proto__":{"status":"FROZEN"}}' }, 400, /__proto__/],
-  ["metadata under our own names", "POST", TRACK, { body: track({ metadata: { feature: "free" } }) }, 400, /metadata\.feature/],
-  ["an unknown customer that looks like an id", "GET", "/api/v1/wallets/01JD8ZQ6M5T9W3XK2V7B4C1N0R", {}, 404, /no customer/],
-  ["an unknown customer that looks like an id, tracked", "POST", TRACK, { body: track({ customer: "01JD8ZQ6M5T9W3XK2V7B4C1N0R" }) }, 404, /no customer/],
+  [
+    "metadata under our own names",
+    "POST",
+    TRACK,
+    { body: track({ metadata: { feature: "free" } }) },
+    400,
+    /metadata\.feature/,
+  ],
+  [
+    "an unknown customer that looks like an id",
+    "GET",
+    "/api/v1/wallets/01JD8ZQ6M5T9W3XK2V7B4C1N0R",
+    {},
+    404,
+    /no customer/,
+  ],
+  [
+    "an unknown customer that looks like an id, tracked",
+    "POST",
+    TRACK,
+    { body: track({ customer: "01JD8ZQ6M5T9W3XK2V7B4C1N0R" }) },
+    404,
+    /no customer/,
+  ],
   ["an unknown burn table", "PATCH", WALLET, { body: { burnTable: "nowhere" } }, 422, /burn table/],
   ["an unknown grant", "POST", `${WALLET}/grants/nothing/void`, {}, 404, /grant/],
   ["a key that is no key", "POST", "/api/v1/api-keys", { body: { name: "k", scopes: ["root"] } }, 400, /scopes/],
-  ["an expiry in the past", "POST", "/api/v1/api-keys", { body: { name: "k", scopes: ["read"], expiresAt: "2020-01-01T00:00:00Z" } }, 400, /future/],
-  ["an Idempotency-Key that is none", "POST", TRACK, { body: track({}), headers: { "idempotency-key": "a b" } }, 400, /Idempotency-Key/],
+  [
+    "an expiry in the past",
+    "POST",
+    "/api/v1/api-keys",
+    { body: { name: "k", scopes: ["read"], expiresAt: "2020-01-01T00:00:00Z" } },
+    400,
+    /future/,
+  ],
+  [
+    "an Idempotency-Key that is none",
+    "POST",
+    TRACK,
+    { body: track({}), headers: { "idempotency-key": "a b" } },
+    400,
+    /Idempotency-Key/,
+  ],
 
   // Ids used again with another body
-  ["an event id with another quantity", "POST", TRACK, { body: track({ customer: "known", id: "t1", usage: { tokens: 2 } }) }, 409, /source and id/],
-  ["a grant id with another amount", "POST", `${WALLET}/grants`, { body: { amount: 11, kind: "paid", id: "g1" } }, 409, /another body/],
+  [
+    "an event id with another quantity",
+    "POST",
+    TRACK,
+    { body: track({ customer: "known", id: "t1", usage: { tokens: 2 } }) },
+    409,
+    /source and id/,
+  ],
+  [
+    "a grant id with another amount",
+    "POST",
+    `${WALLET}/grants`,
+    { body: { amount: 11, kind: "paid", id: "g1" } },
+    409,
+    /another body/,
+  ],
 
   // Time
   ["the clock moved back", "PUT", "/api/v1/clock", { body: { now: "2029-12-31T23:59:59Z" } }, 400, /forward only/],
@@ -149,7 +348,10 @@ const cases: Case[] = [
 
 describe("bad input is refused with what to change", () => {
   it.each(cases)("%s", async (_, method, path, options, status, detail) => {
-    const answer = await worker.call<{ detail: string; title: string; instance: string }>(method, path, { key: tenant.apiKey, ...options });
+    const answer = await worker.call<{ detail: string; title: string; instance: string }>(method, path, {
+      key: tenant.apiKey,
+      ...options,
+    });
     expect(answer.body).toMatchObject({ status });
     expect(answer.status).toBe(status);
     expect(answer.headers.get("content-type")).toBe("application/problem+json");
@@ -168,9 +370,15 @@ it("keeps nothing of a batch with one bad event, and names its index and field",
   const before = (await worker.call("GET", "/api/v1/status", { key })).body;
   const good = Array.from({ length: 20 }, (_, i) => event({ subject: `fresh-${i}`, data: { usage: { tokens: 1 } } }));
   const answer = await worker.call("POST", EVENTS, { key, body: [...good, event({ type: 7 }), ...good] });
-  expect(answer).toMatchObject({ status: 400, body: { validationErrors: [{ index: 20, field: "type", message: "must be a string" }] } });
+  expect(answer).toMatchObject({
+    status: 400,
+    body: { validationErrors: [{ index: 20, field: "type", message: "must be a string" }] },
+  });
   for (const subject of ["fresh-0", "fresh-19"]) {
-    expect((await worker.call("GET", `/api/v1/wallets/${subject}`, { key })).body).toMatchObject({ customerId: null, balance: "0" });
+    expect((await worker.call("GET", `/api/v1/wallets/${subject}`, { key })).body).toMatchObject({
+      customerId: null,
+      balance: "0",
+    });
   }
   expect((await worker.call("GET", "/api/v1/status", { key })).body).toEqual(before);
 });
@@ -194,7 +402,13 @@ it("tells nothing of an unknown error but the id under which it is logged", asyn
   expect(answer.status).toBe(500);
   expect(JSON.stringify(answer.body)).not.toContain("hunter2");
   expect(broken.reports).toEqual([
-    { event: "request failed", detail: expect.objectContaining({ requestId: answer.body.instance.replace("urn:request:", ""), cause: expect.stringContaining("hunter2") }) },
+    {
+      event: "request failed",
+      detail: expect.objectContaining({
+        requestId: answer.body.instance.replace("urn:request:", ""),
+        cause: expect.stringContaining("hunter2"),
+      }),
+    },
   ]);
   expect(JSON.stringify(broken.reports)).not.toContain(key);
 });

@@ -7,6 +7,7 @@ import { invalid } from "./problem";
 export function readAmount(field: string, value: DecimalInput, least: Decimal): Decimal {
   const read = decimalOf(value);
   if (!read.ok) throw invalid([{ field, message: explainDecimal(read.refusal) }]);
-  if (read.value < least) throw invalid([{ field, message: least === 0n ? "must not be negative" : "must be greater than zero" }]);
+  if (read.value < least)
+    throw invalid([{ field, message: least === 0n ? "must not be negative" : "must be greater than zero" }]);
   return read.value;
 }

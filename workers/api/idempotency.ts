@@ -29,7 +29,9 @@ export function idempotencyKeyOf(request: Request): string | null {
 export const fingerprintOf = (context: Context, request: Request, bodyText: string): string =>
   context.sha256(`${request.method} ${new URL(request.url).pathname}\n${bodyText}`);
 
-type Caller = Pick<Ask, "context" | "request" | "idempotencyKey" | "fingerprint"> & { principal: { namespaceId: string } | null };
+type Caller = Pick<Ask, "context" | "request" | "idempotencyKey" | "fingerprint"> & {
+  principal: { namespaceId: string } | null;
+};
 
 const namespaceOf = ({ principal }: Caller): string => principal?.namespaceId ?? OPERATOR;
 
@@ -38,7 +40,12 @@ export async function claim(caller: Caller, route: Pick<Route, "path">): Promise
   const { context, idempotencyKey: key, fingerprint } = caller;
   if (key === null || fingerprint === null) return;
   const claimed = await claimKey(context.store, namespaceOf(caller), {
-    key, route: route.path, bodyHash: fingerprint, status: 0, response: "", createdAt: context.now(),
+    key,
+    route: route.path,
+    bodyHash: fingerprint,
+    status: 0,
+    response: "",
+    createdAt: context.now(),
   });
   if (!claimed.ok && claimed.refusal.bodyHash !== fingerprint) throw conflict();
 }
@@ -70,7 +77,12 @@ export async function once<R extends Reply>(
   if (before !== null) return repeat(caller, before, key, fingerprint);
   const reply = await change(({ status, body }) =>
     rememberAnswer(context.store, namespaceOf(caller), {
-      key, route: route.path, bodyHash: fingerprint, status, response: seal(caller, key, JSON.stringify(body)), createdAt: context.now(),
+      key,
+      route: route.path,
+      bodyHash: fingerprint,
+      status,
+      response: seal(caller, key, JSON.stringify(body)),
+      createdAt: context.now(),
     }),
   );
   if (reply !== null) return reply;
@@ -83,12 +95,15 @@ export async function once<R extends Reply>(
 function repeat<R extends Reply>(caller: Caller, answer: RememberedAnswer, key: string, fingerprint: string): R {
   if (answer.bodyHash !== fingerprint) throw conflict();
   const text = unseal(caller, key, answer.response);
-  if (text === null) throw new Problem(409, "this Idempotency-Key was used with another API key", { code: "idempotency-conflict" });
+  if (text === null)
+    throw new Problem(409, "this Idempotency-Key was used with another API key", { code: "idempotency-conflict" });
   return { status: answer.status, body: JSON.parse(text) as unknown } as R;
 }
 
 const conflict = (): Problem =>
-  new Problem(409, "this Idempotency-Key was used for another request; use a new one", { code: "idempotency-conflict" });
+  new Problem(409, "this Idempotency-Key was used for another request; use a new one", {
+    code: "idempotency-conflict",
+  });
 
 const CIPHER = "aes-256-gcm";
 const IV_BYTES = 12;
@@ -96,7 +111,9 @@ const TAG_BYTES = 16;
 
 /** One key per caller and Idempotency-Key, so a nonce never meets another plaintext but by chance of 2⁻⁹⁶. */
 function sealingKey({ request }: Caller, key: string): Buffer {
-  return createHmac("sha256", request.headers.get("authorization") ?? "").update(`idempotency ${key}`).digest();
+  return createHmac("sha256", request.headers.get("authorization") ?? "")
+    .update(`idempotency ${key}`)
+    .digest();
 }
 
 function seal(caller: Caller, key: string, text: string): string {

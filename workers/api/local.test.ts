@@ -10,12 +10,25 @@ describe("the launcher's seed", () => {
   it("makes the namespace `default` with the launcher's key and OpenMeter's quickstart meters", async () => {
     const worker = startWorker();
     expect((await worker.call("POST", SEED, { body: { apiKey } })).status).toBe(204);
-    expect(await worker.call("GET", "/api/v1/status", { key: apiKey })).toMatchObject({ status: 200, body: { configVersion: 1 } });
+    expect(await worker.call("GET", "/api/v1/status", { key: apiKey })).toMatchObject({
+      status: 200,
+      body: { configVersion: 1 },
+    });
     const { env, store } = worker.context();
     const namespace = await findNamespace(store, "default");
     expect(namespace).toMatchObject({ kind: "live" });
-    const meters = await env.DB.prepare("select * from meters where namespace_id = ? order by key").bind(namespace!.id).all();
-    expect(meters.results.map(({ key, event_type, aggregation, value_property, group_by }) => [key, event_type, aggregation, value_property, JSON.parse(group_by as string)])).toEqual([
+    const meters = await env.DB.prepare("select * from meters where namespace_id = ? order by key")
+      .bind(namespace!.id)
+      .all();
+    expect(
+      meters.results.map(({ key, event_type, aggregation, value_property, group_by }) => [
+        key,
+        event_type,
+        aggregation,
+        value_property,
+        JSON.parse(group_by as string),
+      ]),
+    ).toEqual([
       ["api_requests_duration", "request", "SUM", "$.duration_ms", { method: "$.method", route: "$.route" }],
       ["api_requests_total", "request", "COUNT", null, { method: "$.method", route: "$.route" }],
       ["tokens_total", "prompt", "SUM", "$.tokens", { model: "$.model", type: "$.type" }],
@@ -26,7 +39,12 @@ describe("the launcher's seed", () => {
     const worker = startWorker();
     await worker.call("POST", SEED, { body: { apiKey } });
     await worker.call("POST", "/api/v1/wallets/u/grants", { key: apiKey, body: { amount: 5, kind: "paid" } });
-    const counts = () => Promise.all(["namespaces", "api_keys", "meters", "config_versions"].map((table) => worker.context().env.DB.prepare(`select count(*) as n from ${table}`).first("n")));
+    const counts = () =>
+      Promise.all(
+        ["namespaces", "api_keys", "meters", "config_versions"].map((table) =>
+          worker.context().env.DB.prepare(`select count(*) as n from ${table}`).first("n"),
+        ),
+      );
     const before = await counts();
     const restarted = startWorker();
     expect((await restarted.call("POST", SEED, { body: { apiKey } })).status).toBe(204);

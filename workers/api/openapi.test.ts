@@ -30,9 +30,13 @@ describe("openapi.json", () => {
     for (const route of all) {
       const operation = document.paths[route.path]?.[route.method.toLowerCase()];
       expect(operation, `${route.method} ${route.path}`).toBeDefined();
-      const expected = { public: [], operator: [{ operatorKey: [] }] }[route.access as string] ?? [{ apiKey: [route.access] }];
+      const expected = { public: [], operator: [{ operatorKey: [] }] }[route.access as string] ?? [
+        { apiKey: [route.access] },
+      ];
       expect(operation!.security).toEqual(expected);
-      const inPath = operation!.parameters.filter((parameter) => parameter.in === "path").map(({ name }) => `{${name}}`);
+      const inPath = operation!.parameters
+        .filter((parameter) => parameter.in === "path")
+        .map(({ name }) => `{${name}}`);
       expect(inPath).toEqual(route.path.match(/\{\w+\}/g) ?? []);
       for (const status of Object.keys(route.replies)) expect(operation!.responses).toHaveProperty(status);
       expect(operation!.requestBody !== undefined).toBe(route.body !== undefined);
@@ -41,15 +45,20 @@ describe("openapi.json", () => {
 
   it("refers to nothing that it does not contain, and names no operation twice", () => {
     const text = JSON.stringify(document);
-    for (const [, name] of text.matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)) expect(document.components.schemas).toHaveProperty([name!]);
+    for (const [, name] of text.matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g))
+      expect(document.components.schemas).toHaveProperty([name!]);
     expect(text.match(/"\$ref":"(?!#\/components\/schemas\/)/g)).toBeNull();
-    const ids = Object.values(document.paths).flatMap((path) => Object.values(path).map(({ operationId }) => operationId));
+    const ids = Object.values(document.paths).flatMap((path) =>
+      Object.values(path).map(({ operationId }) => operationId),
+    );
     expect(new Set(ids).size).toBe(ids.length);
     expect(ids).toHaveLength(all.length);
   });
 
   it("takes decimals as text or number, and answers them as text", () => {
-    expect(document.components.schemas.DecimalInput).toMatchObject({ anyOf: [{ type: "string" }, { type: "number" }, { type: "number" }] });
+    expect(document.components.schemas.DecimalInput).toMatchObject({
+      anyOf: [{ type: "string" }, { type: "number" }, { type: "number" }],
+    });
     expect(document.components.schemas.Decimal).toMatchObject({ type: "string" });
   });
 
@@ -63,14 +72,18 @@ describe("/docs", () => {
   it("is a page whose every file is served from here", async () => {
     const page = await worker.call<string>("GET", "/docs");
     expect(page.headers.get("content-type")).toBe("text/html; charset=utf-8");
-    const files = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, file]) => file!).filter((file) => !file.startsWith("data:"));
+    const files = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)]
+      .map(([, file]) => file!)
+      .filter((file) => !file.startsWith("data:"));
     expect(files.length).toBeGreaterThan(0);
     for (const file of files) {
       expect(file).toMatch(/^\/docs\//);
       const plain = await worker.fetch(new Request(`https://tollgate.test${file}`));
       expect(plain.status).toBe(200);
       expect((await plain.text()).length).toBeGreaterThan(10_000);
-      const gzipped = await worker.fetch(new Request(`https://tollgate.test${file}`, { headers: { "accept-encoding": "gzip" } }));
+      const gzipped = await worker.fetch(
+        new Request(`https://tollgate.test${file}`, { headers: { "accept-encoding": "gzip" } }),
+      );
       expect(gzipped.headers.get("content-encoding")).toBe("gzip");
     }
     expect((await worker.call("GET", "/docs/passwd")).status).toBe(404);
@@ -83,13 +96,20 @@ describe("/healthz", () => {
 
   it("is 200 once the database answers, and under the launcher once its seed is there", async () => {
     expect((await health()).status).toBe(503);
-    expect(await health(startWorker({ bindings: { TOLLGATE_LOCAL: "" } }))).toMatchObject({ status: 200, body: { status: "ok" } });
+    expect(await health(startWorker({ bindings: { TOLLGATE_LOCAL: "" } }))).toMatchObject({
+      status: 200,
+      body: { status: "ok" },
+    });
     await worker.call("POST", "/__local/seed", { body: { apiKey: "tg_seeded-for-a-test" } });
     expect((await health()).status).toBe(200);
   });
 
   it("is 503 while the database does not answer", async () => {
-    const DB = new Proxy({} as D1Database, { get: () => () => { throw new Error("no such table: namespaces"); } });
+    const DB = new Proxy({} as D1Database, {
+      get: () => () => {
+        throw new Error("no such table: namespaces");
+      },
+    });
     expect((await health(startWorker({ bindings: { DB } }))).status).toBe(503);
   });
 });

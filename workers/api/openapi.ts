@@ -16,13 +16,20 @@ export function openApi(contract: { [resource: string]: Resource }): () => strin
 export function openApiDocument(contract: { [resource: string]: Resource }): Json {
   const schemas: Json = {};
   const schemaOf = (schema: z.ZodType, io: "input" | "output"): Json => {
-    const { $schema: _, $defs = {}, ...json } = z.toJSONSchema(schema, { io, unrepresentable: "any" }) as Json & { $defs?: Json };
+    const {
+      $schema: _,
+      $defs = {},
+      ...json
+    } = z.toJSONSchema(schema, { io, unrepresentable: "any" }) as Json & { $defs?: Json };
     for (const [id, definition] of Object.entries($defs)) schemas[id] = inComponents(definition as Json);
     return inComponents(json);
   };
   // Inside another schema it is printed as a component, and referred to.
   const { properties } = schemaOf(z.object({ problem }), "output") as { properties: { problem: Json } };
-  const problemReply = { description: "A refusal.", content: { "application/problem+json": { schema: properties.problem } } };
+  const problemReply = {
+    description: "A refusal.",
+    content: { "application/problem+json": { schema: properties.problem } },
+  };
 
   const paths: { [path: string]: Json } = {};
   for (const [resource, routes] of Object.entries(contract)) {
@@ -38,9 +45,16 @@ export function openApiDocument(contract: { [resource: string]: Resource }): Jso
           ...parametersOf(route.query && schemaOf(route.query, "input"), "query"),
           ...(route.method === "POST" && route.access !== "public" ? [IDEMPOTENCY_KEY] : []),
         ],
-        ...(route.body && { requestBody: { required: true, content: bodyOf(route.body.contentTypes, schemaOf(route.body.schema, "input")) } }),
+        ...(route.body && {
+          requestBody: {
+            required: true,
+            content: bodyOf(route.body.contentTypes, schemaOf(route.body.schema, "input")),
+          },
+        }),
         responses: {
-          ...Object.fromEntries(Object.entries(route.replies).map(([status, reply]) => [status, replyOf(reply, schemaOf)])),
+          ...Object.fromEntries(
+            Object.entries(route.replies).map(([status, reply]) => [status, replyOf(reply, schemaOf)]),
+          ),
           ...(route.access !== "public" && { default: problemReply }),
         },
       };
@@ -48,13 +62,22 @@ export function openApiDocument(contract: { [resource: string]: Resource }): Jso
   }
   return {
     openapi: "3.1.0",
-    info: { title: "Tollgate", version: "1", description: "Metering, prepaid wallets and enforced quotas.", license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
+    info: {
+      title: "Tollgate",
+      version: "1",
+      description: "Metering, prepaid wallets and enforced quotas.",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
     servers: [{ url: "/" }],
     paths,
     components: {
       schemas,
       securitySchemes: {
-        apiKey: { type: "http", scheme: "bearer", description: "An API key of a namespace (`tg_…`). Each operation names the scope it needs." },
+        apiKey: {
+          type: "http",
+          scheme: "bearer",
+          description: "An API key of a namespace (`tg_…`). Each operation names the scope it needs.",
+        },
         operatorKey: { type: "http", scheme: "bearer", description: "The operator's key of this deployment." },
       },
     },
@@ -62,7 +85,8 @@ export function openApiDocument(contract: { [resource: string]: Resource }): Jso
 }
 
 /** Zod's own place for shared schemas is `$defs` of each document. */
-const inComponents = (json: Json): Json => JSON.parse(JSON.stringify(json).replaceAll('"#/$defs/', `"${COMPONENTS}`)) as Json;
+const inComponents = (json: Json): Json =>
+  JSON.parse(JSON.stringify(json).replaceAll('"#/$defs/', `"${COMPONENTS}`)) as Json;
 
 function securityOf(access: Access): Json[] {
   if (access === "public") return [];
@@ -90,7 +114,10 @@ function parametersOf(schema: Json | undefined, where: "path" | "query"): Json[]
 const bodyOf = (contentTypes: readonly string[] = ["application/json"], schema: Json): Json =>
   Object.fromEntries(contentTypes.map((type) => [type, { schema }]));
 
-const replyOf = ({ description, schema, contentType = "application/json" }: Reply, schemaOf: (schema: z.ZodType, io: "output") => Json): Json => ({
+const replyOf = (
+  { description, schema, contentType = "application/json" }: Reply,
+  schemaOf: (schema: z.ZodType, io: "output") => Json,
+): Json => ({
   description,
   ...(schema && { content: { [contentType]: { schema: schemaOf(schema, "output") } } }),
 });

@@ -63,23 +63,36 @@ export function problemResponse(problem: Problem, requestId: string): Response {
   };
   // Twice: first for the order that people read in, last so that evidence can never rewrite what the problem says.
   const body = { ...said, ...evidence, ...(evidence && { extensions: evidence }), ...said };
-  return new Response(JSON.stringify(body), { status, headers: { ...headers, "content-type": "application/problem+json" } });
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: { ...headers, "content-type": "application/problem+json" },
+  });
 }
 
 export function invalid(errors: ValidationError[]): Problem {
   const first = errors[0];
-  const where = first === undefined ? "" : `${first.index === undefined ? "" : `event ${first.index}: `}${first.field === "" ? "" : `${first.field} `}`;
+  const where =
+    first === undefined
+      ? ""
+      : `${first.index === undefined ? "" : `event ${first.index}: `}${first.field === "" ? "" : `${first.field} `}`;
   const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
-  return new Problem(400, `${where}${first?.message ?? "the request is not valid"}${more}`, { evidence: { validationErrors: errors } });
+  return new Problem(400, `${where}${first?.message ?? "the request is not valid"}${more}`, {
+    evidence: { validationErrors: errors },
+  });
 }
 
-export const notFound = (what: string, code?: ProblemCode): Problem => new Problem(404, `${what} does not exist`, { ...(code && { code }) });
+export const notFound = (what: string, code?: ProblemCode): Problem =>
+  new Problem(404, `${what} does not exist`, { ...(code && { code }) });
 
 const RETRY_AFTER_SECONDS = 2;
 
 /** Nothing is lost and nothing is half done that a repetition would do twice. */
 export const tryAgain = (detail: string, evidence?: Record<string, unknown>): Problem =>
-  new Problem(503, detail, { code: "try-again", headers: { "retry-after": String(RETRY_AFTER_SECONDS) }, ...(evidence && { evidence }) });
+  new Problem(503, detail, {
+    code: "try-again",
+    headers: { "retry-after": String(RETRY_AFTER_SECONDS) },
+    ...(evidence && { evidence }),
+  });
 
 /** What a customer's object refused. Exhaustive on purpose: a new refusal must be given its status here. */
 export function refusalProblem(refusal: Refusal): Problem {

@@ -60,16 +60,21 @@ export function parseJson(text: string): unknown {
 export function parseShape<T extends z.ZodType>(schema: T, value: unknown, where?: string): z.output<T> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.flatMap((issue) => faultsOf(issue)).map(({ field, message }) => ({
-    field: where === undefined ? field : [where, field].filter(Boolean).join("."),
-    message,
-  }));
+  const faults = parsed.error.issues
+    .flatMap((issue) => faultsOf(issue))
+    .map(({ field, message }) => ({
+      field: where === undefined ? field : [where, field].filter(Boolean).join("."),
+      message,
+    }));
   throw invalid(faults.slice(0, FAULTS_SHOWN_MAX));
 }
 
 function faultsOf(issue: z.core.$ZodIssue): ValidationError[] {
   if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => ({ field: [...issue.path, key].map(String).join("."), message: "is not a known field" }));
+    return issue.keys.map((key) => ({
+      field: [...issue.path, key].map(String).join("."),
+      message: "is not a known field",
+    }));
   }
   const field = issue.path.map(String).join(".");
   if (issue.code === "invalid_type" && issue.input === undefined && issue.message.includes("received undefined")) {

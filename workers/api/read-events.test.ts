@@ -18,10 +18,19 @@ const text = fc.oneof(
   fc.string({ unit: "binary" }),
 );
 const anything = fc.jsonValue({ maxDepth: 3 }) as fc.Arbitrary<unknown>;
-const orAnything = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<unknown> => fc.oneof({ weight: 30, arbitrary }, anything);
+const orAnything = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<unknown> =>
+  fc.oneof({ weight: 30, arbitrary }, anything);
 const time = fc.oneof(
   fc.date({ noInvalidDate: true }).map((date) => date.toISOString()),
-  fc.constantFrom("2026-02-29T00:00:00Z", "2024-02-29T23:59:59.999999Z", "2026-01-01T00:00:00+14:00", "1970-01-01T00:00:00+00:01", "9999-12-31T23:59:59-01:00", "2026-01-01", ""),
+  fc.constantFrom(
+    "2026-02-29T00:00:00Z",
+    "2024-02-29T23:59:59.999999Z",
+    "2026-01-01T00:00:00+14:00",
+    "1970-01-01T00:00:00+00:01",
+    "9999-12-31T23:59:59-01:00",
+    "2026-01-01",
+    "",
+  ),
 );
 const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 1 });
 
@@ -38,7 +47,11 @@ const almostEvent = fc
     datacontenttype: optional(orAnything(fc.constantFrom("application/json", null, "text/plain"))),
     dataschema: optional(orAnything(fc.option(text))),
     ext: optional(
-      fc.dictionary(fc.oneof({ weight: 4, arbitrary: fc.stringMatching(/^[a-z0-9]{1,20}$/) }, fc.string({ maxLength: 25 })), anything, { maxKeys: 2 }),
+      fc.dictionary(
+        fc.oneof({ weight: 4, arbitrary: fc.stringMatching(/^[a-z0-9]{1,20}$/) }, fc.string({ maxLength: 25 })),
+        anything,
+        { maxKeys: 2 },
+      ),
     ),
   })
   .map(({ ext, ...event }) => parseExact(JSON.stringify({ ...event, ...ext })));
@@ -59,7 +72,9 @@ describe("readEvent", () => {
 
   it("keeps every attribute, its extensions grouped, and gives now to what has no time", () => {
     const event = readEvent(
-      parseExact('{"specversion":"1.0","id":"1","source":"s","type":"t","subject":"u","data":{"n":9007199254740993,"__proto__":{"x":1}},"dataschema":"d","traceid":"x","hops":3}'),
+      parseExact(
+        '{"specversion":"1.0","id":"1","source":"s","type":"t","subject":"u","data":{"n":9007199254740993,"__proto__":{"x":1}},"dataschema":"d","traceid":"x","hops":3}',
+      ),
       NOW,
     );
     expect(JSON.stringify(event)).toBe(
@@ -74,23 +89,39 @@ describe("readEvent", () => {
 });
 
 describe("readEvents", () => {
-  const event = (over: Record<string, unknown>) => ({ specversion: "1.0", id: "1", source: "s", type: "t", subject: "u", ...over });
+  const event = (over: Record<string, unknown>) => ({
+    specversion: "1.0",
+    id: "1",
+    source: "s",
+    type: "t",
+    subject: "u",
+    ...over,
+  });
 
   it("agrees with the contract on whole batches, and names the first bad event", () => {
     fc.assert(
       fc.property(fc.array(almostEvent, { minLength: 0, maxLength: 5 }), (events) => {
         const read = readEvents(events, "either", NOW, SMALL);
         expect(read.ok).toBe(eventBatch.safeParse(events).success);
-        if (!read.ok && events.length > 0) expect(read.refusal.index).toBe(events.findIndex((one) => !eventInput.safeParse(one).success));
+        if (!read.ok && events.length > 0)
+          expect(read.refusal.index).toBe(events.findIndex((one) => !eventInput.safeParse(one).success));
       }),
       { numRuns: 300 },
     );
   });
 
   it("groups by subject and keeps the order within one", () => {
-    const read = readEvents([event({ id: "1" }), event({ id: "2", subject: "v" }), event({ id: "3" })], "many", NOW, SMALL);
+    const read = readEvents(
+      [event({ id: "1" }), event({ id: "2", subject: "v" }), event({ id: "3" })],
+      "many",
+      NOW,
+      SMALL,
+    );
     const ids = read.ok && read.value.map(({ subject, events }) => [subject, events.map(({ id }) => id)]);
-    expect(ids).toEqual([["u", ["1", "3"]], ["v", ["2"]]]);
+    expect(ids).toEqual([
+      ["u", ["1", "3"]],
+      ["v", ["2"]],
+    ]);
   });
 
   it("measures an event in bytes, not in characters", () => {
@@ -109,25 +140,44 @@ describe("readTrack", () => {
     fc.double({ noNaN: true, noDefaultInfinity: true }).map(String),
   );
   const usage = fc
-    .dictionary(fc.oneof({ weight: 15, arbitrary: fc.constantFrom("tokens", "inputTokens") }, fc.string({ maxLength: 5 })), quantity, { maxKeys: 2 })
-    .map((dimensions) => `{${Object.entries(dimensions).map(([name, number]) => `${JSON.stringify(name)}:${number}`)}}`);
-  const needed = (arbitrary: fc.Arbitrary<unknown>) => fc.option(arbitrary, { nil: undefined, freq: 30 }).map((value) => (value === undefined ? undefined : JSON.stringify(value)));
-  const field = (arbitrary: fc.Arbitrary<unknown>) => optional(arbitrary).map((value) => (value === undefined ? undefined : JSON.stringify(value)));
+    .dictionary(
+      fc.oneof({ weight: 15, arbitrary: fc.constantFrom("tokens", "inputTokens") }, fc.string({ maxLength: 5 })),
+      quantity,
+      { maxKeys: 2 },
+    )
+    .map(
+      (dimensions) => `{${Object.entries(dimensions).map(([name, number]) => `${JSON.stringify(name)}:${number}`)}}`,
+    );
+  const needed = (arbitrary: fc.Arbitrary<unknown>) =>
+    fc
+      .option(arbitrary, { nil: undefined, freq: 30 })
+      .map((value) => (value === undefined ? undefined : JSON.stringify(value)));
+  const field = (arbitrary: fc.Arbitrary<unknown>) =>
+    optional(arbitrary).map((value) => (value === undefined ? undefined : JSON.stringify(value)));
   const almostTrack = fc
     .record({
       customer: needed(orAnything(text)),
       feature: needed(orAnything(text)),
-      usage: fc.oneof({ weight: 8, arbitrary: usage }, anything.map((value) => JSON.stringify(value))),
+      usage: fc.oneof(
+        { weight: 8, arbitrary: usage },
+        anything.map((value) => JSON.stringify(value)),
+      ),
       provider: field(orAnything(text)),
       model: field(orAnything(text)),
       id: field(orAnything(text)),
       source: field(orAnything(text)),
       time: field(orAnything(time)),
-      metadata: field(orAnything(fc.dictionary(fc.oneof(fc.string(), fc.constantFrom("usage", "model")), fc.jsonValue({ maxDepth: 1 })))),
+      metadata: field(
+        orAnything(
+          fc.dictionary(fc.oneof(fc.string(), fc.constantFrom("usage", "model")), fc.jsonValue({ maxDepth: 1 })),
+        ),
+      ),
       enforce: field(orAnything(fc.boolean())),
       userId: fc.oneof({ weight: 20, arbitrary: fc.constant(undefined) }, fc.constant('"u"')),
     })
-    .map((fields) => Object.entries(fields).flatMap(([name, value]) => (value === undefined ? [] : [`"${name}":${value}`])))
+    .map((fields) =>
+      Object.entries(fields).flatMap(([name, value]) => (value === undefined ? [] : [`"${name}":${value}`])),
+    )
     .map((fields) => `{${fields}}`);
 
   it("accepts exactly what the contract and core's reader of usage accept together", () => {
@@ -152,7 +202,8 @@ describe("readTrack", () => {
   });
 
   it("makes the CloudEvent that the contract describes, numbers by their source text", () => {
-    const body = '{"customer":"u","feature":"f","usage":{"tokens":9007199254740993},"provider":"p","model":"m","id":"1","time":"1970-01-01T00:00:01Z","metadata":{"team":"x","n":1e400},"enforce":true}';
+    const body =
+      '{"customer":"u","feature":"f","usage":{"tokens":9007199254740993},"provider":"p","model":"m","id":"1","time":"1970-01-01T00:00:01Z","metadata":{"team":"x","n":1e400},"enforce":true}';
     const { event, enforce } = readTrack(parseExact(body), () => "default", NOW) as Track;
     expect(enforce).toBe(true);
     expect(JSON.stringify(event)).toBe(

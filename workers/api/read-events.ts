@@ -6,7 +6,12 @@
 import type { Json, JsonObject, UsageEvent } from "../../core/event";
 import { INSTANT_MS_MAX, parseInstant } from "../../core/instant";
 import { ok, refuse, type Result } from "../../core/result";
-import { EVENT_BYTES_MAX, EVENTS_PER_BATCH_MAX, EXTENSION_NAME, type EVENT_CONTENT_TYPES } from "../../schema/contract/events";
+import {
+  EVENT_BYTES_MAX,
+  EVENTS_PER_BATCH_MAX,
+  EXTENSION_NAME,
+  type EVENT_CONTENT_TYPES,
+} from "../../schema/contract/events";
 import { NAME_CHARS_MAX } from "../../schema/contract/fields";
 
 /** What to change, and where. `index` is the event's place in the batch; absent when the body is one event or no batch at all. */
@@ -30,12 +35,17 @@ export type Shape = (typeof EVENT_CONTENT_TYPES)[keyof typeof EVENT_CONTENT_TYPE
  */
 export function readEvents(body: unknown, shape: Shape, nowMs: number, bodyChars: number): Result<Part[], BadEvent> {
   const many = Array.isArray(body);
-  if (many && shape === "one") return refuse({ field: "", message: "must be one event; send arrays as application/cloudevents-batch+json" });
-  if (!many && shape === "many") return refuse({ field: "", message: "must be an array of events; send one event as application/cloudevents+json" });
+  if (many && shape === "one")
+    return refuse({ field: "", message: "must be one event; send arrays as application/cloudevents-batch+json" });
+  if (!many && shape === "many")
+    return refuse({ field: "", message: "must be an array of events; send one event as application/cloudevents+json" });
   const values: unknown[] = many ? body : [body];
   if (values.length === 0) return refuse({ field: "", message: "must contain at least one event" });
   if (values.length > EVENTS_PER_BATCH_MAX) {
-    return refuse({ field: "", message: `must contain at most ${EVENTS_PER_BATCH_MAX} events; this batch has ${values.length}` });
+    return refuse({
+      field: "",
+      message: `must contain at most ${EVENTS_PER_BATCH_MAX} events; this batch has ${values.length}`,
+    });
   }
   const measured = bodyChars * UTF8_BYTES_PER_CHAR_MAX > EVENT_BYTES_MAX;
   const parts = new Map<string, Part>();

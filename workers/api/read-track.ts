@@ -77,7 +77,8 @@ export function readTrack(body: unknown, newId: () => string, nowMs: number): Tr
   if (event.id === "") event.id = newId();
   if (metadata !== undefined) {
     for (const reserved of RESERVED_METADATA) {
-      if (Object.hasOwn(metadata, reserved)) return new BadField(`metadata.${reserved}`, "is a name of ours; use another");
+      if (Object.hasOwn(metadata, reserved))
+        return new BadField(`metadata.${reserved}`, "is a name of ours; use another");
     }
     // Spread defines own properties, whatever they are called; assignment would not.
     event.data = { ...data, ...metadata };

@@ -23,12 +23,21 @@ it("answers 1,000 reads of unknown names and leaves no row, in no object and not
   await worker.call("POST", "/api/v1/burn-tables", { key, body: { key: "t", currency: "CREDITS", rules } });
   await worker.call("GET", "/api/v1/wallets/first", { key });
   const rows = async () => {
-    const tables = await env.DB.prepare("select name from sqlite_master where type = 'table' and name not like '\\_cf%' escape '\\'").all<{ name: string }>();
-    return Promise.all(tables.results.map(async ({ name }) => [name, await env.DB.prepare(`select count(*) as n from "${name}"`).first("n")]));
+    const tables = await env.DB.prepare(
+      "select name from sqlite_master where type = 'table' and name not like '\\_cf%' escape '\\'",
+    ).all<{ name: string }>();
+    return Promise.all(
+      tables.results.map(async ({ name }) => [
+        name,
+        await env.DB.prepare(`select count(*) as n from "${name}"`).first("n"),
+      ]),
+    );
   };
   const before = await rows();
 
-  const names = Array.from({ length: READS }, (_, i) => (i % 10 === 0 ? `01JD8ZQ6M5T9W3XK2V7B${String(100_000 + i)}` : `stranger-${i}`));
+  const names = Array.from({ length: READS }, (_, i) =>
+    i % 10 === 0 ? `01JD8ZQ6M5T9W3XK2V7B${String(100_000 + i)}` : `stranger-${i}`,
+  );
   for (let start = 0; start < READS; start += 20) {
     const statuses = await Promise.all(
       names.slice(start, start + 20).map(async (name, i) => {

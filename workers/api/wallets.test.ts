@@ -18,9 +18,17 @@ async function live({ priced = true } = {}) {
   const worker = startWorker();
   const tenant = await newTenant(worker);
   const key = tenant.apiKey;
-  const post = <T = Record<string, unknown>>(path: string, body: unknown) => worker.call<T>("POST", `/api/v1${path}`, { key, body });
-  const get = async <T = Record<string, unknown>>(path: string) => (await worker.call<T>("GET", `/api/v1${path}`, { key })).body;
-  const track = (tokens: unknown, over: Record<string, unknown> = {}) => post<{ wallet: Wallet; cost: { amount: string } | null }>("/track", { customer: "u", feature: "f", usage: { tokens }, ...over });
+  const post = <T = Record<string, unknown>>(path: string, body: unknown) =>
+    worker.call<T>("POST", `/api/v1${path}`, { key, body });
+  const get = async <T = Record<string, unknown>>(path: string) =>
+    (await worker.call<T>("GET", `/api/v1${path}`, { key })).body;
+  const track = (tokens: unknown, over: Record<string, unknown> = {}) =>
+    post<{ wallet: Wallet; cost: { amount: string } | null }>("/track", {
+      customer: "u",
+      feature: "f",
+      usage: { tokens },
+      ...over,
+    });
   if (priced) expect((await post("/burn-tables", table)).status).toBe(201);
   return { worker, tenant, key, post, get, track };
 }
@@ -29,8 +37,17 @@ describe("a wallet", () => {
   it("is empty for a name that nobody used, and stays unknown", async () => {
     const { get } = await live();
     const expected = {
-      customerId: null, userId: "stranger", balance: "0", held: "0", available: "0", overdraftLimit: "0", currency: "CREDITS",
-      status: "EXHAUSTED", unrated: 0, burnTable: null, lastTransaction: null,
+      customerId: null,
+      userId: "stranger",
+      balance: "0",
+      held: "0",
+      available: "0",
+      overdraftLimit: "0",
+      currency: "CREDITS",
+      status: "EXHAUSTED",
+      unrated: 0,
+      burnTable: null,
+      lastTransaction: null,
     };
     expect(await get("/wallets/stranger")).toEqual(expected);
     expect(await get("/wallets/stranger")).toEqual(expected);
@@ -52,7 +69,11 @@ describe("a wallet", () => {
       expect((await post("/track", { customer: name, feature: "f", usage: { tokens: i + 1 } })).status).toBe(200);
     }
     for (const [i, name] of names.entries()) {
-      const { status, body } = await worker.call<Wallet & { userId: string }>("GET", `/api/v1/wallets/${encodeURIComponent(name)}`, { key });
+      const { status, body } = await worker.call<Wallet & { userId: string }>(
+        "GET",
+        `/api/v1/wallets/${encodeURIComponent(name)}`,
+        { key },
+      );
       expect([status, body.userId, body.balance], name).toEqual([200, name, `-0.${i + 1}`]);
     }
   });
@@ -71,16 +92,37 @@ describe("a wallet", () => {
     await post("/wallets/u/grants", { amount: 1, kind: "paid" });
     expect((await track(10, { enforce: true })).status).toBe(200);
     const refused = await track(1, { enforce: true, id: "x" });
-    expect(refused).toMatchObject({ status: 402, body: { type: "https://tollgate.dev/problems/insufficient-credits", available: "0", required: "0.1", currency: "CREDITS" } });
+    expect(refused).toMatchObject({
+      status: 402,
+      body: {
+        type: "https://tollgate.dev/problems/insufficient-credits",
+        available: "0",
+        required: "0.1",
+        currency: "CREDITS",
+      },
+    });
     await worker.call("PATCH", "/api/v1/wallets/u", { key, body: { overdraftLimit: "0.1" } });
     expect(await track(1, { enforce: true, id: "x" })).toMatchObject({ status: 200, body: { duplicate: false } });
     await worker.call("PATCH", "/api/v1/wallets/u", { key, body: { status: "FROZEN" } });
-    expect(await track(1, { enforce: true })).toMatchObject({ status: 403, body: { type: "https://tollgate.dev/problems/wallet-frozen" } });
+    expect(await track(1, { enforce: true })).toMatchObject({
+      status: 403,
+      body: { type: "https://tollgate.dev/problems/wallet-frozen" },
+    });
     expect((await track(1)).status).toBe(200);
     expect(await get("/wallets/u")).toMatchObject({ balance: "-0.2", status: "FROZEN" });
-    expect((await post("/check", { customer: "u", feature: "f", usage: { tokens: 1 } })).body).toMatchObject({ allowed: false, reason: "wallet-frozen" });
-    expect((await post("/check", { customer: "new", feature: "f", usage: { tokens: 1 } })).body).toMatchObject({ allowed: false, reason: "insufficient-credits", cost: { amount: "0.1" } });
-    expect((await post("/check", { customer: "new", feature: "f" })).body).toMatchObject({ allowed: false, reason: "insufficient-credits" });
+    expect((await post("/check", { customer: "u", feature: "f", usage: { tokens: 1 } })).body).toMatchObject({
+      allowed: false,
+      reason: "wallet-frozen",
+    });
+    expect((await post("/check", { customer: "new", feature: "f", usage: { tokens: 1 } })).body).toMatchObject({
+      allowed: false,
+      reason: "insufficient-credits",
+      cost: { amount: "0.1" },
+    });
+    expect((await post("/check", { customer: "new", feature: "f" })).body).toMatchObject({
+      allowed: false,
+      reason: "insufficient-credits",
+    });
   });
 
   it("answers a repeated track with the original outcome", async () => {
@@ -96,8 +138,10 @@ describe("a wallet", () => {
     await track(20);
     const pages = async (path: string) => {
       const items: Record<string, unknown>[] = [];
-      for (let cursor: string | undefined = "" ; cursor !== undefined; ) {
-        const page: Page = await get<Page>(`${path}?limit=2${cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`}`);
+      for (let cursor: string | undefined = ""; cursor !== undefined;) {
+        const page: Page = await get<Page>(
+          `${path}?limit=2${cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`}`,
+        );
         expect(page.items.length).toBeLessThanOrEqual(2);
         items.push(...page.items);
         cursor = page.nextCursor;
@@ -107,17 +151,29 @@ describe("a wallet", () => {
     expect((await pages("/wallets/u/grants")).map(({ reason }) => reason)).toEqual(["r5", "r4", "r3", "r2", "r1"]);
     const transactions = await pages("/wallets/u/transactions");
     expect(transactions.map(({ type, amount, balanceAfter }) => [type, amount, balanceAfter])).toEqual([
-      ["debit", "-2", "13"], ["grant", "5", "15"], ["grant", "4", "10"], ["grant", "3", "6"], ["grant", "2", "3"], ["grant", "1", "1"],
+      ["debit", "-2", "13"],
+      ["grant", "5", "15"],
+      ["grant", "4", "10"],
+      ["grant", "3", "6"],
+      ["grant", "2", "3"],
+      ["grant", "1", "1"],
     ]);
-    expect(await get("/wallets/u/transactions/verify")).toEqual({ valid: true, entries: 6, balance: "13", head: transactions[0]!.hash });
+    expect(await get("/wallets/u/transactions/verify")).toEqual({
+      valid: true,
+      entries: 6,
+      balance: "13",
+      head: transactions[0]!.hash,
+    });
   });
 
   it("takes back what is left of a voided grant, once", async () => {
     const { post, get, track } = await live();
-    const { id } = (await post<{ id: string }>("/wallets/u/grants", { amount: 10, kind: "paid", id: "my grant/1" })).body;
+    const { id } = (await post<{ id: string }>("/wallets/u/grants", { amount: 10, kind: "paid", id: "my grant/1" }))
+      .body;
     await track(30);
     const path = `/wallets/u/grants/${encodeURIComponent(id)}/void`;
-    for (const _ of [1, 2]) expect(await post(path, undefined)).toMatchObject({ status: 200, body: { id, status: "voided" } });
+    for (const _ of [1, 2])
+      expect(await post(path, undefined)).toMatchObject({ status: 200, body: { id, status: "voided" } });
     expect(await get("/wallets/u")).toMatchObject({ balance: "0" });
   });
 
@@ -125,9 +181,15 @@ describe("a wallet", () => {
     const { worker, tenant, post, get } = await live();
     await post("/wallets/u/grants", { amount: 10, kind: "paid" });
     const { customerId } = await get<Wallet>("/wallets/u");
-    expect(await findWallet(worker.context().store, tenant.id, customerId)).toMatchObject({ balance: "10", status: "ACTIVE" });
+    expect(await findWallet(worker.context().store, tenant.id, customerId)).toMatchObject({
+      balance: "10",
+      status: "ACTIVE",
+    });
     await worker.call("PATCH", "/api/v1/wallets/u", { key: tenant.apiKey, body: { status: "FROZEN" } });
-    expect(await findWallet(worker.context().store, tenant.id, customerId)).toMatchObject({ balance: "10", status: "FROZEN" });
+    expect(await findWallet(worker.context().store, tenant.id, customerId)).toMatchObject({
+      balance: "10",
+      status: "FROZEN",
+    });
   });
 });
 
@@ -135,7 +197,10 @@ describe("a burn table", () => {
   it("gets its next version at the earliest 60 s ahead in a live namespace, which is the default", async () => {
     const { post, worker, get } = await live();
     const soon = new Date(worker.now() + 30_000).toISOString();
-    expect(await post("/burn-tables", { ...table, effectiveFrom: soon })).toMatchObject({ status: 400, body: { validationErrors: [{ field: "effectiveFrom" }] } });
+    expect(await post("/burn-tables", { ...table, effectiveFrom: soon })).toMatchObject({
+      status: 400,
+      body: { validationErrors: [{ field: "effectiveFrom" }] },
+    });
     const later = await post<{ version: number; effectiveFrom: string }>("/burn-tables", table);
     expect(later.body.version).toBe(2);
     expect(Date.parse(later.body.effectiveFrom) - worker.now()).toBeGreaterThan(55_000);
@@ -147,20 +212,35 @@ describe("a burn table", () => {
     const { post, get } = await live();
     expect((await post("/burn-tables", { ...table, key: "b" })).body).toMatchObject({ default: false });
     expect((await post("/burn-tables", { ...table, key: "c", default: true })).body).toMatchObject({ default: true });
-    expect((await get<Page>("/burn-tables")).items.map(({ key, default: isDefault }) => [key, isDefault])).toEqual([["b", false], ["c", true], ["standard", false]]);
+    expect((await get<Page>("/burn-tables")).items.map(({ key, default: isDefault }) => [key, isDefault])).toEqual([
+      ["b", false],
+      ["c", true],
+      ["standard", false],
+    ]);
   });
 
   it("prices quote, check, track and events alike", async () => {
     const { post, track, key, worker, get } = await live();
     const asked = { feature: "f", usage: { tokens: "3.7" } };
     const quoted = (await post("/quote", asked)).body;
-    expect(quoted).toEqual({ amount: "0.37", currency: "CREDITS", burnTable: { key: "standard", version: 1 }, lines: [{ dimension: "tokens", quantity: "3.7", rate: "0.1", per: "1", amount: "0.37" }] });
+    expect(quoted).toEqual({
+      amount: "0.37",
+      currency: "CREDITS",
+      burnTable: { key: "standard", version: 1 },
+      lines: [{ dimension: "tokens", quantity: "3.7", rate: "0.1", per: "1", amount: "0.37" }],
+    });
     expect((await post("/quote", { ...asked, customer: "u" })).body).toEqual(quoted);
     expect((await post("/check", { ...asked, customer: "u" })).body).toMatchObject({ cost: quoted });
     expect((await track("3.7")).body.cost).toEqual(quoted);
-    await worker.call("POST", "/api/v1/events", { key, body: someEvent({ type: "f", subject: "e", data: { usage: { tokens: 3.7 } } }) });
+    await worker.call("POST", "/api/v1/events", {
+      key,
+      body: someEvent({ type: "f", subject: "e", data: { usage: { tokens: 3.7 } } }),
+    });
     expect(await get("/wallets/e")).toMatchObject({ balance: "-0.37" });
-    expect(await post("/quote", { feature: "f", usage: { pixels: 1 } })).toMatchObject({ status: 422, body: { type: "https://tollgate.dev/problems/unpriced-usage" } });
+    expect(await post("/quote", { feature: "f", usage: { pixels: 1 } })).toMatchObject({
+      status: 422,
+      body: { type: "https://tollgate.dev/problems/unpriced-usage" },
+    });
   });
 
   it("prices late, on request, what had no price when it happened", async () => {
@@ -168,9 +248,15 @@ describe("a burn table", () => {
     expect((await track(1)).body.cost).toBeNull();
     expect((await track(2, { customer: "v" })).body.wallet.unrated).toBe(1);
     await post("/burn-tables", { ...table, effectiveFrom: "2020-01-01T00:00:00Z" });
-    expect((await post("/events/rate", { customer: "u", to: "2021-01-01T00:00:00Z" })).body).toEqual({ rated: 0, remaining: 1 });
+    expect((await post("/events/rate", { customer: "u", to: "2021-01-01T00:00:00Z" })).body).toEqual({
+      rated: 0,
+      remaining: 1,
+    });
     expect((await post("/events/rate", { customer: "u" })).body).toEqual({ rated: 1, remaining: 0 });
-    expect([await get("/wallets/u"), await get("/wallets/v")]).toMatchObject([{ balance: "-0.1", unrated: 0 }, { balance: "0", unrated: 1 }]);
+    expect([await get("/wallets/u"), await get("/wallets/v")]).toMatchObject([
+      { balance: "-0.1", unrated: 0 },
+      { balance: "0", unrated: 1 },
+    ]);
   });
 
   it("prices late for all customers that the store knows of", async () => {

@@ -28,4 +28,5 @@ function letterId(context: Context, { id, timestamp }: Message): string {
 
 /** 10 s, then twice as long each time, up to an hour. */
 const RETRY_DELAY_SECONDS_MAX = 3_600;
-export const retryDelaySeconds = (attempts: number): number => Math.min(10 * 2 ** Math.max(0, attempts - 1), RETRY_DELAY_SECONDS_MAX);
+export const retryDelaySeconds = (attempts: number): number =>
+  Math.min(10 * 2 ** Math.max(0, attempts - 1), RETRY_DELAY_SECONDS_MAX);

@@ -10,7 +10,12 @@ import { deadLetter, retryDelaySeconds, type QueueName } from "./dead-letter";
 export async function consumeDead(batch: MessageBatch, context: Context): Promise<void> {
   for (const message of batch.messages) {
     try {
-      const letter = deadLetter(context, sourceOf(message.body), message, "the platform gave up: every attempt ended without a verdict");
+      const letter = deadLetter(
+        context,
+        sourceOf(message.body),
+        message,
+        "the platform gave up: every attempt ended without a verdict",
+      );
       await recordDeadLetters(context.store, [letter]);
       message.ack();
     } catch (error) {

@@ -15,7 +15,10 @@ interface Sent {
 
 /** What a consumer did with each message of a batch. */
 async function deliver(worker: Worker, queue: string, messages: Sent[]) {
-  const batch = createMessageBatch(queue, messages.map(({ id, body, attempts = 1 }) => ({ id, body, attempts, timestamp: new Date(1_800_000_000_000) })));
+  const batch = createMessageBatch(
+    queue,
+    messages.map(({ id, body, attempts = 1 }) => ({ id, body, attempts, timestamp: new Date(1_800_000_000_000) })),
+  );
   const delays = new Map<string, number | undefined>();
   for (const message of batch.messages) {
     const retry = message.retry.bind(message);
@@ -26,16 +29,31 @@ async function deliver(worker: Worker, queue: string, messages: Sent[]) {
   }
   await consumers[queue]!(batch, worker.context());
   const result = await getQueueResult(batch, createExecutionContext());
-  return { acked: result.explicitAcks.toSorted(), retried: result.retryMessages.map(({ msgId }) => [msgId, delays.get(msgId)]) };
+  return {
+    acked: result.explicitAcks.toSorted(),
+    retried: result.retryMessages.map(({ msgId }) => [msgId, delays.get(msgId)]),
+  };
 }
 
 let nth = 0;
 const usage = (subject: string, id: string, tokens: number) => ({
-  id, source: "spilled", type: "request", subject, time: 1_800_000_000_000, data: { usage: { tokens } },
+  id,
+  source: "spilled",
+  type: "request",
+  subject,
+  time: 1_800_000_000_000,
+  data: { usage: { tokens } },
 });
 const spilled = (tenant: Tenant, name: string, events: object[]): Sent => ({
   id: `m${nth++}`,
-  body: { v: 1, namespaceId: tenant.id, name, configVersion: 1, eventsJson: JSON.stringify(events), receivedAt: 1 } satisfies SpillMessage,
+  body: {
+    v: 1,
+    namespaceId: tenant.id,
+    name,
+    configVersion: 1,
+    eventsJson: JSON.stringify(events),
+    receivedAt: 1,
+  } satisfies SpillMessage,
 });
 
 const worker = startWorker();
@@ -44,11 +62,20 @@ let tenant: Tenant;
 const balance = async (customer: string) =>
   (await worker.call<{ balance: string }>("GET", `/api/v1/wallets/${customer}`, { key: tenant.apiKey })).body.balance;
 const letters = async () =>
-  (await worker.call<{ items: { id: string; queue: string; reason: string; message: unknown; replayedAt: string | null }[] }>("GET", "/api/v1/dead-letters", { key: tenant.apiKey })).body.items;
+  (
+    await worker.call<{
+      items: { id: string; queue: string; reason: string; message: unknown; replayedAt: string | null }[];
+    }>("GET", "/api/v1/dead-letters", { key: tenant.apiKey })
+  ).body.items;
 
 beforeAll(async () => {
   tenant = await newTenant(worker);
-  const table = { key: "standard", currency: "CREDITS", effectiveFrom: "2020-01-01T00:00:00Z", rules: [{ dimension: "tokens", rate: 1, per: 1 }] };
+  const table = {
+    key: "standard",
+    currency: "CREDITS",
+    effectiveFrom: "2020-01-01T00:00:00Z",
+    rules: [{ dimension: "tokens", rate: 1, per: 1 }],
+  };
   expect((await worker.call("POST", "/api/v1/burn-tables", { key: tenant.apiKey, body: table })).status).toBe(201);
 });
 
@@ -60,14 +87,20 @@ describe("the spill queue", () => {
     const again = parts.map(({ body }) => ({ id: `again${nth++}`, body }));
     const delivery = [parts[2]!, again[1]!, parts[0]!, whole, parts[3]!, again[0]!, again[3]!, parts[1]!, again[2]!];
     for (const messages of [delivery.slice(0, 4), delivery.slice(4), delivery.toReversed()]) {
-      expect(await deliver(worker, "spill", messages)).toEqual({ acked: messages.map(({ id }) => id).toSorted(), retried: [] });
+      expect(await deliver(worker, "spill", messages)).toEqual({
+        acked: messages.map(({ id }) => id).toSorted(),
+        retried: [],
+      });
     }
     expect(await balance("shuffled")).toBe(String(-events.reduce((sum, { data }) => sum + data.usage.tokens, 0)));
   });
 
   it("counts once what came by the direct road too", async () => {
     const { time: _, ...event } = usage("both", "e1", 5);
-    const sent = await worker.call("POST", "/api/v1/events", { key: tenant.apiKey, body: [{ specversion: "1.0", ...event }] });
+    const sent = await worker.call("POST", "/api/v1/events", {
+      key: tenant.apiKey,
+      body: [{ specversion: "1.0", ...event }],
+    });
     expect(sent.status).toBe(204);
     await deliver(worker, "spill", [spilled(tenant, "both", [usage("both", "e1", 5)])]);
     expect(await balance("both")).toBe("-5");
@@ -82,10 +115,19 @@ describe("the spill queue", () => {
         },
       }),
     });
-    const [fine, down] = [spilled(tenant, "fine", [usage("fine", "1", 2)]), spilled(tenant, "down", [usage("down", "1", 2)])];
+    const [fine, down] = [
+      spilled(tenant, "fine", [usage("fine", "1", 2)]),
+      spilled(tenant, "down", [usage("down", "1", 2)]),
+    ];
     expect(await deliver(failing, "spill", [down, fine])).toEqual({ acked: [fine.id], retried: [[down.id, 10]] });
-    expect(await deliver(failing, "spill", [{ ...down, attempts: 4 }])).toEqual({ acked: [], retried: [[down.id, 80]] });
-    expect(await deliver(failing, "spill", [{ ...down, attempts: 20 }])).toEqual({ acked: [], retried: [[down.id, 3_600]] });
+    expect(await deliver(failing, "spill", [{ ...down, attempts: 4 }])).toEqual({
+      acked: [],
+      retried: [[down.id, 80]],
+    });
+    expect(await deliver(failing, "spill", [{ ...down, attempts: 20 }])).toEqual({
+      acked: [],
+      retried: [[down.id, 3_600]],
+    });
     expect(await balance("fine")).toBe("-2");
     expect(await letters()).toEqual([]);
 
@@ -93,7 +135,14 @@ describe("the spill queue", () => {
     const last = { ...down, attempts: SPILL_ATTEMPTS_MAX };
     expect(await deliver(failing, "spill", [last])).toEqual({ acked: [down.id], retried: [] });
     expect(await deliver(failing, "spill", [last])).toEqual({ acked: [down.id], retried: [] });
-    expect(await letters()).toMatchObject([{ queue: "spill", reason: `gave up after ${SPILL_ATTEMPTS_MAX} attempts: down`, message: down.body, replayedAt: null }]);
+    expect(await letters()).toMatchObject([
+      {
+        queue: "spill",
+        reason: `gave up after ${SPILL_ATTEMPTS_MAX} attempts: down`,
+        message: down.body,
+        replayedAt: null,
+      },
+    ]);
     const { id } = (await letters())[0]!;
     for (const _ of [1, 2]) {
       const replayed = await worker.call("POST", `/api/v1/dead-letters/${id}/replay`, { key: tenant.apiKey });
@@ -107,11 +156,18 @@ describe("the spill queue", () => {
     const poison: Sent = { id: "poison", body: { v: 1, namespaceId: tenant.id, events: "?" } };
     const homeless: Sent = { ...spilled(tenant, "x", [usage("x", "1", 1)]), id: "homeless" };
     (homeless.body as SpillMessage).namespaceId = "nowhere";
-    expect(await deliver(worker, "spill", [poison, homeless, { id: "null", body: null }])).toEqual({ acked: ["homeless", "null", "poison"], retried: [] });
+    expect(await deliver(worker, "spill", [poison, homeless, { id: "null", body: null }])).toEqual({
+      acked: ["homeless", "null", "poison"],
+      retried: [],
+    });
     const found = await letters();
     expect(found).toHaveLength(before + 1);
     expect(found.find(({ reason }) => reason.startsWith("not a spill message"))?.message).toEqual(poison.body);
-    const replay = await worker.call("POST", `/api/v1/dead-letters/${found.find(({ reason }) => reason.startsWith("not a"))!.id}/replay`, { key: tenant.apiKey });
+    const replay = await worker.call(
+      "POST",
+      `/api/v1/dead-letters/${found.find(({ reason }) => reason.startsWith("not a"))!.id}/replay`,
+      { key: tenant.apiKey },
+    );
     expect(replay.status).toBe(422);
   });
 });
@@ -119,19 +175,36 @@ describe("the spill queue", () => {
 const rating = (over: Record<string, unknown> = {}): Sent => ({
   id: `r${nth++}`,
   body: {
-    v: 1, namespaceId: tenant.id, object: `${tenant.id}/cmF0ZWQ`, epoch: "01JD8ZQ6M5T9W3XK2V7B4C1N0R", seq: 1, sentAt: 1,
-    customer: { id: "01JD8ZQ6M5T9W3XK2V7B4C1N0S", key: "rated", name: null, home: `${tenant.id}/cmF0ZWQ`, createdAt: 1 },
-    rollups: [], eventCount: 1, ...over,
+    v: 1,
+    namespaceId: tenant.id,
+    object: `${tenant.id}/cmF0ZWQ`,
+    epoch: "01JD8ZQ6M5T9W3XK2V7B4C1N0R",
+    seq: 1,
+    sentAt: 1,
+    customer: {
+      id: "01JD8ZQ6M5T9W3XK2V7B4C1N0S",
+      key: "rated",
+      name: null,
+      home: `${tenant.id}/cmF0ZWQ`,
+      createdAt: 1,
+    },
+    rollups: [],
+    eventCount: 1,
+    ...over,
   },
 });
-const eventCount = async () => (await worker.call<{ events: number }>("GET", "/api/v1/status", { key: tenant.apiKey })).body.events;
+const eventCount = async () =>
+  (await worker.call<{ events: number }>("GET", "/api/v1/status", { key: tenant.apiKey })).body.events;
 
 describe("the rating queue", () => {
   it("keeps the newest running total, however messages arrive", async () => {
     const before = await eventCount();
     const [one, two, three] = [1, 2, 3].map((seq) => rating({ seq, eventCount: seq * 10 })) as [Sent, Sent, Sent];
     for (const messages of [[two], [three, one], [one, two, { ...three, id: "r3again" }]]) {
-      expect(await deliver(worker, "rating", messages)).toEqual({ acked: messages.map(({ id }) => id).toSorted(), retried: [] });
+      expect(await deliver(worker, "rating", messages)).toEqual({
+        acked: messages.map(({ id }) => id).toSorted(),
+        retried: [],
+      });
     }
     expect(await eventCount()).toBe(before + 30);
   });
@@ -140,13 +213,24 @@ describe("the rating queue", () => {
     const before = await eventCount();
     const poison: Sent = { id: "bad", body: { v: 2, namespaceId: tenant.id } };
     const good = rating({ seq: 4, eventCount: 41 });
-    expect(await deliver(worker, "rating", [poison, good])).toEqual({ acked: ["bad", good.id].toSorted(), retried: [] });
+    expect(await deliver(worker, "rating", [poison, good])).toEqual({
+      acked: ["bad", good.id].toSorted(),
+      retried: [],
+    });
     expect(await eventCount()).toBe(before + 11);
     expect((await letters()).some(({ queue }) => queue === "rating")).toBe(true);
   });
 
   it("retries all of a batch that the store refuses, then one by one, and gives up with the reason", async () => {
-    const down = startWorker({ override: () => ({ store: new Proxy({} as never, { get: () => { throw new Error("no database"); } }) }) });
+    const down = startWorker({
+      override: () => ({
+        store: new Proxy({} as never, {
+          get: () => {
+            throw new Error("no database");
+          },
+        }),
+      }),
+    });
     const messages = [rating({ seq: 5 }), rating({ seq: 6 })];
     expect(await deliver(down, "rating", messages)).toEqual({ acked: [], retried: messages.map(({ id }) => [id, 10]) });
     const late = messages.map((message) => ({ ...message, attempts: 5 }));
@@ -161,12 +245,15 @@ describe("the dead-letter queue", () => {
   it("records what the platform gave up, by the queue it came from, once", async () => {
     const before = (await letters()).length;
     const message = spilled(tenant, "dead", [usage("dead", "1", 3)]);
-    for (const _ of [1, 2]) expect(await deliver(worker, "dead", [message])).toEqual({ acked: [message.id], retried: [] });
+    for (const _ of [1, 2])
+      expect(await deliver(worker, "dead", [message])).toEqual({ acked: [message.id], retried: [] });
     const found = await letters();
     expect(found).toHaveLength(before + 1);
     const letter = found.find(({ reason }) => reason.startsWith("the platform gave up"))!;
     expect(letter).toMatchObject({ queue: "spill", message: message.body });
-    expect((await worker.call("POST", `/api/v1/dead-letters/${letter.id}/replay`, { key: tenant.apiKey })).status).toBe(200);
+    expect((await worker.call("POST", `/api/v1/dead-letters/${letter.id}/replay`, { key: tenant.apiKey })).status).toBe(
+      200,
+    );
     expect(await balance("dead")).toBe("-3");
   });
 });
@@ -174,6 +261,14 @@ describe("the dead-letter queue", () => {
 it("throws for a queue or a schedule that nobody reads", async () => {
   const { default: doors } = await import("../index");
   const { env } = worker.context();
-  await expect(doors.queue(createMessageBatch("unknown", []), env, createExecutionContext())).rejects.toThrow("unknown");
-  await expect(doors.scheduled({ cron: "0 0 1 1 *", scheduledTime: 0, noRetry() {} } as ScheduledController, env, createExecutionContext())).rejects.toThrow("0 0 1 1 *");
+  await expect(doors.queue(createMessageBatch("unknown", []), env, createExecutionContext())).rejects.toThrow(
+    "unknown",
+  );
+  await expect(
+    doors.scheduled(
+      { cron: "0 0 1 1 *", scheduledTime: 0, noRetry() {} } as ScheduledController,
+      env,
+      createExecutionContext(),
+    ),
+  ).rejects.toThrow("0 0 1 1 *");
 });

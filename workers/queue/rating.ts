@@ -32,13 +32,21 @@ export async function consumeRating(batch: MessageBatch, context: Context): Prom
 
 async function applyAndSettle(context: Context, parsed: readonly Parsed[]): Promise<void> {
   try {
-    await applyRating(context.store, parsed.map(({ rating }) => rating));
+    await applyRating(
+      context.store,
+      parsed.map(({ rating }) => rating),
+    );
     for (const { message } of parsed) message.ack();
   } catch (error) {
     context.report("rating messages could not be applied", { messages: parsed.length, cause: causeOf(error) });
     for (const { message } of parsed) {
       if (message.attempts < RATING_ATTEMPTS_MAX) message.retry({ delaySeconds: retryDelaySeconds(message.attempts) });
-      else await giveUp(context, message, `gave up after ${message.attempts} attempts: ${error instanceof Error ? error.message : String(error)}`);
+      else
+        await giveUp(
+          context,
+          message,
+          `gave up after ${message.attempts} attempts: ${error instanceof Error ? error.message : String(error)}`,
+        );
     }
   }
 }

@@ -3,7 +3,14 @@
  * consumer makes it, and the object's own keys make redelivered, reordered and split messages count once. Off in local mode,
  * whose queue is an array in memory: what it acknowledged would not survive a crash.
  */
-import { MESSAGE_BYTES_MAX, messageBytes, SEND_BATCH_BYTES_MAX, SEND_BATCH_MESSAGES_MAX, spillMessage, type SpillMessage } from "../../schema/messages";
+import {
+  MESSAGE_BYTES_MAX,
+  messageBytes,
+  SEND_BATCH_BYTES_MAX,
+  SEND_BATCH_MESSAGES_MAX,
+  spillMessage,
+  type SpillMessage,
+} from "../../schema/messages";
 import { recordDeadLetters } from "../../store/dead-letters";
 import { findNamespace, type Namespace } from "../../store/namespaces";
 import { atOnce } from "../at-once";
@@ -22,13 +29,22 @@ export const SPILL_ATTEMPTS_MAX = 32;
 const OBJECTS_AT_ONCE = 16;
 
 /** What the queue can carry of these parts, as messages, and what it cannot: events past the size of a message. */
-export function spillable(context: Context, { namespaceId, configVersion }: Tenant, parts: readonly Part[]): { messages: SpillMessage[]; left: Part[] } {
+export function spillable(
+  context: Context,
+  { namespaceId, configVersion }: Tenant,
+  parts: readonly Part[],
+): { messages: SpillMessage[]; left: Part[] } {
   const messages: SpillMessage[] = [];
   const left: Part[] = [];
   const receivedAt = context.now();
   for (const { subject, events } of parts) {
     const message = (texts: readonly string[]): SpillMessage => ({
-      v: 1, namespaceId, name: subject, configVersion, eventsJson: arrayOf(texts), receivedAt,
+      v: 1,
+      namespaceId,
+      name: subject,
+      configVersion,
+      eventsJson: arrayOf(texts),
+      receivedAt,
     });
     const roomBytes = MESSAGE_BYTES_MAX - messageBytes(message([]));
     // Inside a message the events are one JSON string: escaped. The quotes around it pay for the comma between two.
@@ -71,10 +87,16 @@ export async function consumeSpill(batch: MessageBatch, context: Context): Promi
   await atOnce(batch.messages, OBJECTS_AT_ONCE, (message) => consume(message, context, namespaceOf));
 }
 
-async function consume(message: Message, context: Context, namespaceOf: (id: string) => Promise<Namespace | null>): Promise<void> {
+async function consume(
+  message: Message,
+  context: Context,
+  namespaceOf: (id: string) => Promise<Namespace | null>,
+): Promise<void> {
   try {
     const parsed = spillMessage.safeParse(message.body);
-    const reason = parsed.success ? await apply(context, parsed.data, namespaceOf) : `not a spill message: ${parsed.error.message}`;
+    const reason = parsed.success
+      ? await apply(context, parsed.data, namespaceOf)
+      : `not a spill message: ${parsed.error.message}`;
     if (reason !== null) await recordDeadLetters(context.store, [deadLetter(context, "spill", message, reason)]);
     message.ack();
   } catch (error) {

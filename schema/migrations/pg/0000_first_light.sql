@@ -143,5 +143,6 @@ CREATE TABLE "idempotency" (
 CREATE INDEX "api_keys_namespace" ON "api_keys" USING btree ("namespace_id","id");--> statement-breakpoint
 CREATE UNIQUE INDEX "meters_key" ON "meters" USING btree ("namespace_id","key") WHERE deleted_at is null;--> statement-breakpoint
 CREATE UNIQUE INDEX "customers_key" ON "customers" USING btree ("namespace_id","key") WHERE deleted_at is null;--> statement-breakpoint
+CREATE INDEX "wallets_unrated" ON "wallets" USING btree ("namespace_id","customer_id","unrated") WHERE unrated > 0;--> statement-breakpoint
 CREATE INDEX "dead_letters_namespace" ON "dead_letters" USING btree ("namespace_id","id");--> statement-breakpoint
 CREATE INDEX "idempotency_expiry" ON "idempotency" USING btree ("expires_at");

@@ -102,6 +102,7 @@ CREATE TABLE `wallets` (
 	PRIMARY KEY(`namespace_id`, `customer_id`)
 ) WITHOUT ROWID;
 --> statement-breakpoint
+CREATE INDEX `wallets_unrated` ON `wallets` (`namespace_id`,`customer_id`,`unrated`) WHERE unrated > 0;--> statement-breakpoint
 CREATE TABLE `rollups` (
 	`namespace_id` text NOT NULL,
 	`meter_key` text NOT NULL,

@@ -3,7 +3,15 @@ import { parseDuration } from "../../../core/duration";
 import { formatInstant, parseInstant } from "../../../core/instant";
 import { apiKeys } from "../../../schema/contract/api-keys";
 import type { Scope } from "../../../schema/contract/route";
-import { findApiKey, insertApiKey, listApiKeys, revokeApiKey, rotateApiKey, type ApiKey, type NewApiKey } from "../../../store/api-keys";
+import {
+  findApiKey,
+  insertApiKey,
+  listApiKeys,
+  revokeApiKey,
+  rotateApiKey,
+  type ApiKey,
+  type NewApiKey,
+} from "../../../store/api-keys";
 import { isRepeat } from "../../../store/idempotency";
 import { implement } from "../app";
 import type { Context } from "../../context";
@@ -24,7 +32,8 @@ const view = ({ id, name, prefix, scopes, createdAt, expiresAt, lastUsedAt = nul
 });
 
 /** The isolate that changes a key need not wait for its cache; others follow within 30 s. */
-const forget = (context: Context, id: string): void => context.caches.principals.deleteWhere(({ keyId }) => keyId === id);
+const forget = (context: Context, id: string): void =>
+  context.caches.principals.deleteWhere(({ keyId }) => keyId === id);
 
 export const apiKeyRoutes = implement<typeof apiKeys>(apiKeys, {
   async list({ context, principal, query }) {
@@ -36,8 +45,13 @@ export const apiKeyRoutes = implement<typeof apiKeys>(apiKeys, {
       const { context, principal, body } = ask;
       const { store } = context;
       const expiresAt = parseInstant(body.expiresAt ?? "");
-      if (expiresAt !== null && expiresAt <= context.now()) throw invalid([{ field: "expiresAt", message: "must be in the future" }]);
-      const { key, row } = newApiKey(context, { name: body.name, scopes: new Set(body.scopes).values().toArray(), expiresAt });
+      if (expiresAt !== null && expiresAt <= context.now())
+        throw invalid([{ field: "expiresAt", message: "must be in the future" }]);
+      const { key, row } = newApiKey(context, {
+        name: body.name,
+        scopes: new Set(body.scopes).values().toArray(),
+        expiresAt,
+      });
       const reply = { status: 201 as const, body: { ...view(row), key } };
       const made = await store.batch([insertApiKey(store, principal.namespaceId, row), ...remember(reply)]);
       if (made.ok) return reply;
@@ -46,7 +60,8 @@ export const apiKeyRoutes = implement<typeof apiKeys>(apiKeys, {
     }),
 
   async revoke({ context, principal, params }) {
-    if (!(await revokeApiKey(context.store, principal.namespaceId, params.id, context.now()))) throw notFound("this API key");
+    if (!(await revokeApiKey(context.store, principal.namespaceId, params.id, context.now())))
+      throw notFound("this API key");
     forget(context, params.id);
     return { status: 204 };
   },
@@ -56,7 +71,8 @@ export const apiKeyRoutes = implement<typeof apiKeys>(apiKeys, {
       const { context, principal, params, body } = ask;
       const { store } = context;
       const overlapMs = parseDuration(body.overlap);
-      if (overlapMs === null) throw invalid([{ field: "overlap", message: "must be an ISO-8601 duration of at most ten years, like P1D" }]);
+      if (overlapMs === null)
+        throw invalid([{ field: "overlap", message: "must be an ISO-8601 duration of at most ten years, like P1D" }]);
       const old = await findApiKey(store, principal.namespaceId, params.id);
       if (old === null || old.revokedAt !== null) throw notFound("this API key");
       const { key, row } = newApiKey(context, old);
@@ -71,6 +87,9 @@ export const apiKeyRoutes = implement<typeof apiKeys>(apiKeys, {
       forget(context, old.id);
       if (rotated.ok) return reply;
       if (rotated.refusal.reason === "violation" && isRepeat(rotated.refusal)) return null;
-      throw new Problem(409, "this API key was rotated before or has expired; rotate its replacement or make a new key");
+      throw new Problem(
+        409,
+        "this API key was rotated before or has expired; rotate its replacement or make a new key",
+      );
     }),
 });

@@ -4,7 +4,13 @@ import { readBurnTable } from "../../../core/burn-table-body";
 import type { Stored } from "../../../core/decimal";
 import { formatInstant } from "../../../core/instant";
 import { burnTables } from "../../../schema/contract/burn-tables";
-import { findBurnTable, insertBurnTable, listBurnTables, listBurnTableVersions, type BurnTableRow } from "../../../store/burn-tables";
+import {
+  findBurnTable,
+  insertBurnTable,
+  listBurnTables,
+  listBurnTableVersions,
+  type BurnTableRow,
+} from "../../../store/burn-tables";
 import { isRepeat } from "../../../store/idempotency";
 import { publish } from "../../config";
 import { sandboxTime } from "../../customers";
@@ -18,7 +24,10 @@ type StoredBurnTable = Stored<BurnTable>;
 /** Longer than any isolate or object may work with an older configuration, so that no usage is priced by the wrong version. */
 const NOTICE_MS = 60_000;
 
-const view = ({ key, version, currency, effectiveFrom, rules, mappings, markup, priceBook }: StoredBurnTable, isDefault: boolean) => ({
+const view = (
+  { key, version, currency, effectiveFrom, rules, mappings, markup, priceBook }: StoredBurnTable,
+  isDefault: boolean,
+) => ({
   key,
   version,
   currency,
@@ -41,7 +50,9 @@ const tableOf = ({ key, version, currency, effectiveFrom, body }: BurnTableRow):
 
 export const burnTableRoutes = implement<typeof burnTables>(burnTables, {
   async list({ context, principal, query }) {
-    return listReply(await listBurnTables(context.store, principal.namespaceId, pageRequest(query)), (row) => view(tableOf(row), row.isDefault));
+    return listReply(await listBurnTables(context.store, principal.namespaceId, pageRequest(query)), (row) =>
+      view(tableOf(row), row.isDefault),
+    );
   },
 
   create: (ask) =>
@@ -61,7 +72,12 @@ export const burnTableRoutes = implement<typeof burnTables>(burnTables, {
           if (!read.ok) throw invalid([{ field: read.refusal.field, message: read.refusal.detail }]);
           if (isLive && isLater && read.value.effectiveFrom < now + NOTICE_MS) {
             const earliest = formatInstant(now + NOTICE_MS);
-            throw invalid([{ field: "effectiveFrom", message: `must be at least 60 s ahead, because usage is priced until then by the version before: ${earliest} or later` }]);
+            throw invalid([
+              {
+                field: "effectiveFrom",
+                message: `must be at least 60 s ahead, because usage is priced until then by the version before: ${earliest} or later`,
+              },
+            ]);
           }
           const table = storeBurnTable(read.value);
           const standard = body.default === true ? table.key : (current.defaultTable ?? table.key);

@@ -8,7 +8,9 @@ import { Problem, tryAgain } from "../problem";
 
 function requireSandbox({ kind }: Principal): void {
   if (kind !== "sandbox") {
-    throw new Problem(409, "a live namespace runs with the wall clock; make a sandbox namespace to move time", { code: "live-namespace" });
+    throw new Problem(409, "a live namespace runs with the wall clock; make a sandbox namespace to move time", {
+      code: "live-namespace",
+    });
   }
 }
 
@@ -25,9 +27,13 @@ export const clockRoutes = implement<typeof clock>(clock, {
     assert(now !== null, "the contract lets only instants through");
     const advanced = await context.clock(principal.namespaceId).advance(now);
     if (!advanced.ok) {
-      if (advanced.reason === "not_settled") throw tryAgain("a deadline on the way could not be run, and the clock stays where it was; send the same again");
+      if (advanced.reason === "not_settled")
+        throw tryAgain("a deadline on the way could not be run, and the clock stays where it was; send the same again");
       const at = formatInstant(advanced.now);
-      throw new Problem(400, `the clock stands at ${at} and moves forward only`, { code: "clock-moved-back", evidence: { now: at } });
+      throw new Problem(400, `the clock stands at ${at} and moves forward only`, {
+        code: "clock-moved-back",
+        evidence: { now: at },
+      });
     }
     return { status: 200, body: { now: formatInstant(now), frozen: true } };
   },

@@ -31,9 +31,13 @@ export const eventRoutes = implement<typeof events>(events, {
   ingest: {
     async raw(ask) {
       const { context, principal, request } = ask;
-      const shape = EVENT_CONTENT_TYPES[(request.headers.get("content-type") ?? "") as keyof typeof EVENT_CONTENT_TYPES];
+      const shape =
+        EVENT_CONTENT_TYPES[(request.headers.get("content-type") ?? "") as keyof typeof EVENT_CONTENT_TYPES];
       if (shape === undefined) {
-        throw new Problem(400, `invalid content type: it must be exactly ${Object.keys(EVENT_CONTENT_TYPES).join(", or ")}`);
+        throw new Problem(
+          400,
+          `invalid content type: it must be exactly ${Object.keys(EVENT_CONTENT_TYPES).join(", or ")}`,
+        );
       }
       const text = await readText(request, EVENTS_BODY_BYTES_MAX);
       const clockMs = principal.kind === "sandbox" ? await sandboxTime(context, principal.namespaceId) : undefined;
@@ -45,7 +49,8 @@ export const eventRoutes = implement<typeof events>(events, {
       const tenant: Tenant = clockMs === undefined ? principal : { ...principal, clockMs };
       const parts = read.value;
       const asked = prefersAsync(request);
-      if (!canSpill(context) || !(asked || parts.length > CUSTOMERS_PER_CALL_MAX)) return record(context, tenant, parts);
+      if (!canSpill(context) || !(asked || parts.length > CUSTOMERS_PER_CALL_MAX))
+        return record(context, tenant, parts);
       const { messages, left } = spillable(context, tenant, parts);
       await spill(context, messages);
       await record(context, tenant, left);
@@ -55,8 +60,12 @@ export const eventRoutes = implement<typeof events>(events, {
 
   async rate({ context, principal, body }) {
     const range = { from: parseInstant(body.from ?? ""), to: parseInstant(body.to ?? "") };
-    if (body.customer !== undefined) return { status: 200, body: await rateCustomer(context, principal, body.customer, range) };
-    const customers = await listUnrated(context.store, principal.namespaceId, { afterId: null, limit: RATED_CUSTOMERS_MAX });
+    if (body.customer !== undefined)
+      return { status: 200, body: await rateCustomer(context, principal, body.customer, range) };
+    const customers = await listUnrated(context.store, principal.namespaceId, {
+      afterId: null,
+      limit: RATED_CUSTOMERS_MAX,
+    });
     const total = { rated: 0, remaining: 0 };
     await atOnce(customers, OBJECTS_AT_ONCE, async ({ customerId }) => {
       const { rated, remaining } = await rateCustomer(context, principal, customerId, range);
@@ -86,7 +95,11 @@ async function record(context: Context, tenant: Tenant, parts: readonly Part[]):
   if (failures.length === 0) return new Response(null, { status: 204 });
 
   if (canSpill(context) && failures.every(({ overloaded }) => overloaded)) {
-    const { messages, left } = spillable(context, tenant, failures.map(({ part }) => part));
+    const { messages, left } = spillable(
+      context,
+      tenant,
+      failures.map(({ part }) => part),
+    );
     if (left.length === 0) {
       await spill(context, messages);
       return new Response(null, { status: 202 });
@@ -94,7 +107,10 @@ async function record(context: Context, tenant: Tenant, parts: readonly Part[]):
   }
   const evidence = { failedCustomers: new Set(failures.map(({ part }) => part.subject)).size };
   if (failures.some(({ refusal }) => refusal === null)) {
-    throw tryAgain("some of these events could not be recorded; send the same batch again, what is recorded already stays as it is", evidence);
+    throw tryAgain(
+      "some of these events could not be recorded; send the same batch again, what is recorded already stays as it is",
+      evidence,
+    );
   }
   throw refusalProblem(failures[0]!.refusal!);
 }
@@ -102,12 +118,15 @@ async function record(context: Context, tenant: Tenant, parts: readonly Part[]):
 async function recordPart(context: Context, tenant: Tenant, part: Part, failures: Failure[]): Promise<void> {
   for (const eventsJson of callsOf(part)) {
     try {
-      const answer = await askCustomer(context, tenant, part.subject, (object, call) => object.record(call, eventsJson));
+      const answer = await askCustomer(context, tenant, part.subject, (object, call) =>
+        object.record(call, eventsJson),
+      );
       if (answer.ok) continue;
       failures.push({ part, overloaded: false, refusal: answer });
     } catch (error) {
       const overloaded = isOverloaded(error);
-      if (!overloaded && !(error instanceof Problem)) context.report("events could not be recorded", { cause: causeOf(error) });
+      if (!overloaded && !(error instanceof Problem))
+        context.report("events could not be recorded", { cause: causeOf(error) });
       failures.push({ part, overloaded, refusal: null });
     }
     return;

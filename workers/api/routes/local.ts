@@ -22,8 +22,20 @@ const request = { method: "$.method", route: "$.route" };
 /** As OpenMeter's quickstart has them. */
 const METERS: Pick<Meter, "key" | "eventType" | "aggregation" | "valueProperty" | "groupBy">[] = [
   { key: "api_requests_total", eventType: "request", aggregation: "COUNT", valueProperty: null, groupBy: request },
-  { key: "api_requests_duration", eventType: "request", aggregation: "SUM", valueProperty: "$.duration_ms", groupBy: request },
-  { key: "tokens_total", eventType: "prompt", aggregation: "SUM", valueProperty: "$.tokens", groupBy: { model: "$.model", type: "$.type" } },
+  {
+    key: "api_requests_duration",
+    eventType: "request",
+    aggregation: "SUM",
+    valueProperty: "$.duration_ms",
+    groupBy: request,
+  },
+  {
+    key: "tokens_total",
+    eventType: "prompt",
+    aggregation: "SUM",
+    valueProperty: "$.tokens",
+    groupBy: { model: "$.model", type: "$.type" },
+  },
 ];
 
 const body = z.strictObject({ apiKey: z.string().regex(/^tg_[A-Za-z0-9_-]{1,128}$/) });
@@ -52,7 +64,12 @@ export const localRoutes: Mounted[] = [
 async function seed(context: Context, apiKey: string): Promise<void> {
   const { store } = context;
   const existing = await findNamespace(store, LOCAL_NAMESPACE);
-  const namespace = existing ?? { id: context.newId(), key: LOCAL_NAMESPACE, kind: "live" as const, createdAt: context.now() };
+  const namespace = existing ?? {
+    id: context.newId(),
+    key: LOCAL_NAMESPACE,
+    kind: "live" as const,
+    createdAt: context.now(),
+  };
   const { id, key, kind, createdAt } = namespace;
   const { row } = newApiKey(context, { name: "local", scopes: SCOPES, expiresAt: null }, apiKey);
   await seedNamespace(store, { id, key, kind, createdAt }, [row]);

@@ -4,7 +4,13 @@ import { namespaces } from "../../../schema/contract/namespaces";
 import { SCOPES } from "../../../schema/contract/route";
 import { insertApiKey } from "../../../store/api-keys";
 import { isRepeat } from "../../../store/idempotency";
-import { closeNamespace, findNamespace, insertNamespace, listNamespaces, type NewNamespace } from "../../../store/namespaces";
+import {
+  closeNamespace,
+  findNamespace,
+  insertNamespace,
+  listNamespaces,
+  type NewNamespace,
+} from "../../../store/namespaces";
 import { implement } from "../app";
 import { once } from "../idempotency";
 import { newApiKey } from "../new-key";
@@ -21,7 +27,11 @@ export const namespaceRoutes = implement<typeof namespaces>(namespaces, {
       const namespace: NewNamespace = { id: context.newId(), key: body.key, kind: body.kind, createdAt: context.now() };
       const { key, row } = newApiKey(context, { name: "first key", scopes: SCOPES, expiresAt: null });
       const reply = { status: 201 as const, body: { ...view(namespace), apiKey: key } };
-      const made = await store.batch([insertNamespace(store, namespace), insertApiKey(store, namespace.id, row), ...remember(reply)]);
+      const made = await store.batch([
+        insertNamespace(store, namespace),
+        insertApiKey(store, namespace.id, row),
+        ...remember(reply),
+      ]);
       if (made.ok) return reply;
       if (isRepeat(made.refusal)) return null;
       throw new Problem(409, `the namespace key "${body.key}" is taken; choose another`);

@@ -35,7 +35,11 @@ export const statusRoutes = implement<typeof status>(status, {
         unrated,
         deadLetters,
         spill: canSpill(context) ? "on" : "off",
-        nearBound: fullest.map(({ customerKey, events }) => ({ customer: customerKey, events, eventsMax: EVENTS_PER_CUSTOMER_MAX })),
+        nearBound: fullest.map(({ customerKey, events }) => ({
+          customer: customerKey,
+          events,
+          eventsMax: EVENTS_PER_CUSTOMER_MAX,
+        })),
       },
     };
   },

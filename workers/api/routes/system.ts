@@ -44,7 +44,8 @@ export const systemRoutes = implement<typeof system>(system, {
     return { status: 200, body: { status: "ok" } };
   },
 
-  openapi: () => new Response(document(), { headers: { "content-type": "application/json", "access-control-allow-origin": "*" } }),
+  openapi: () =>
+    new Response(document(), { headers: { "content-type": "application/json", "access-control-allow-origin": "*" } }),
 
   docs: () => new Response(PAGE, { headers: { "content-type": "text/html; charset=utf-8" } }),
 

@@ -35,9 +35,13 @@ export const trackRoutes = implement<typeof track>(track, {
       const { event, enforce } = read;
       event.subject = await subjectOf(context, tenant, event.subject);
       const eventJson = JSON.stringify(event);
-      const tracked = await requireCustomer(context, tenant, event.subject, (object, call) => object.track(call, { eventJson, enforce }));
+      const tracked = await requireCustomer(context, tenant, event.subject, (object, call) =>
+        object.track(call, { eventJson, enforce }),
+      );
       const { eventId, duplicate, cost, wallet } = tracked;
-      return new Response(JSON.stringify({ eventId, duplicate, cost, wallet: walletView(wallet) }), { headers: JSON_HEADERS });
+      return new Response(JSON.stringify({ eventId, duplicate, cost, wallet: walletView(wallet) }), {
+        headers: JSON_HEADERS,
+      });
     },
   },
 
@@ -46,13 +50,20 @@ export const trackRoutes = implement<typeof track>(track, {
     const { tenant } = await timed(context, principal);
     if (usage === undefined) {
       const { wallet } = await requireCustomer(context, tenant, customer, (object, call) => object.wallet(call));
-      const reason = ({ ACTIVE: null, EXHAUSTED: "insufficient-credits", FROZEN: "wallet-frozen" } as const)[wallet.status];
+      const reason = ({ ACTIVE: null, EXHAUSTED: "insufficient-credits", FROZEN: "wallet-frozen" } as const)[
+        wallet.status
+      ];
       return { status: 200, body: { allowed: reason === null, reason, wallet: walletView(wallet) } };
     }
     requireUsage(usage);
     const usageJson = JSON.stringify({ ...named, usage });
-    const { allowed, denial, cost, wallet } = await requireCustomer(context, tenant, customer, (object, call) => object.check(call, usageJson));
-    return { status: 200, body: { allowed, reason: denial, ...(cost !== null && { cost }), wallet: walletView(wallet) } };
+    const { allowed, denial, cost, wallet } = await requireCustomer(context, tenant, customer, (object, call) =>
+      object.check(call, usageJson),
+    );
+    return {
+      status: 200,
+      body: { allowed, reason: denial, ...(cost !== null && { cost }), wallet: walletView(wallet) },
+    };
   },
 
   async quote({ context, principal, body }) {
@@ -61,7 +72,8 @@ export const trackRoutes = implement<typeof track>(track, {
     const quantities = requireUsage(usage);
     const { tenant, now } = await timed(context, principal);
     const at = (time === undefined ? null : parseInstant(time)) ?? now;
-    if (customer === undefined) return { status: 200, body: await quoteByDefault(context, tenant, { ...named, quantities }, at) };
+    if (customer === undefined)
+      return { status: 200, body: await quoteByDefault(context, tenant, { ...named, quantities }, at) };
     const usageJson = JSON.stringify({ ...asked, time: at });
     const { cost } = await requireCustomer(context, tenant, customer, (object, call) => object.quote(call, usageJson));
     return { status: 200, body: cost };
@@ -75,7 +87,12 @@ function requireUsage(usage: unknown) {
 }
 
 /** Nobody's quote: by the namespace's default table. */
-async function quoteByDefault(context: Context, { namespaceId, configVersion }: Tenant, usage: Usage, at: number): Promise<CostView> {
+async function quoteByDefault(
+  context: Context,
+  { namespaceId, configVersion }: Tenant,
+  usage: Usage,
+  at: number,
+): Promise<CostView> {
   const { tables, defaultTable, priceBook } = await ratingOf(context, namespaceId, configVersion);
   const rated = rate((defaultTable === null ? undefined : tables.get(defaultTable)) ?? [], usage, at, priceBook);
   if (!rated.ok) throw refusalProblem({ ok: false, reason: "unpriced_usage", detail: rated.refusal.detail });

@@ -24,11 +24,16 @@ const grantView = ({ effectiveAt, expiresAt, createdAt, voidedAt, ...grant }: Gr
   voidedAt: orNull(voidedAt),
 });
 
-const transactionView = ({ timestamp, ...transaction }: TransactionView) => ({ ...transaction, timestamp: formatInstant(timestamp) });
+const transactionView = ({ timestamp, ...transaction }: TransactionView) => ({
+  ...transaction,
+  timestamp: formatInstant(timestamp),
+});
 
 export const walletRoutes = implement<typeof wallets>(wallets, {
   async get({ context, principal, params }) {
-    const { wallet } = await requireCustomer(context, principal, params.customer, (object, call) => object.wallet(call));
+    const { wallet } = await requireCustomer(context, principal, params.customer, (object, call) =>
+      object.wallet(call),
+    );
     return new Response(JSON.stringify(walletView(wallet)), { headers: JSON_HEADERS });
   },
 
@@ -36,9 +41,16 @@ export const walletRoutes = implement<typeof wallets>(wallets, {
     const { overdraftLimit, ...terms } = body;
     const patch = {
       ...terms,
-      ...(overdraftLimit !== undefined && { overdraftLimit: formatDecimal(readAmount("overdraftLimit", overdraftLimit, 0n)) }),
+      ...(overdraftLimit !== undefined && {
+        overdraftLimit: formatDecimal(readAmount("overdraftLimit", overdraftLimit, 0n)),
+      }),
     };
-    const { wallet } = await requireCustomer(context, principal, params.customer, drained(context, (object, call) => object.patchWallet(call, patch)));
+    const { wallet } = await requireCustomer(
+      context,
+      principal,
+      params.customer,
+      drained(context, (object, call) => object.patchWallet(call, patch)),
+    );
     return { status: 200, body: walletView(wallet) };
   },
 
@@ -65,7 +77,12 @@ export const walletRoutes = implement<typeof wallets>(wallets, {
   },
 
   async grants({ context, principal, params, query }) {
-    return listReply(await requireCustomer(context, principal, params.customer, (object, call) => object.grants(call, pageRequest(query))), grantView);
+    return listReply(
+      await requireCustomer(context, principal, params.customer, (object, call) =>
+        object.grants(call, pageRequest(query)),
+      ),
+      grantView,
+    );
   },
 
   async voidGrant({ context, principal, params }) {
@@ -79,7 +96,9 @@ export const walletRoutes = implement<typeof wallets>(wallets, {
   },
 
   async transactions({ context, principal, params, query }) {
-    const page = await requireCustomer(context, principal, params.customer, (object, call) => object.transactions(call, pageRequest(query)));
+    const page = await requireCustomer(context, principal, params.customer, (object, call) =>
+      object.transactions(call, pageRequest(query)),
+    );
     return listReply(page, transactionView);
   },
 
@@ -87,8 +106,14 @@ export const walletRoutes = implement<typeof wallets>(wallets, {
     // Each slice is bounded work for the object, so that other calls get in between; the journal is finite, so is the loop.
     let from: string | null = null;
     for (;;) {
-      const slice: { valid: boolean; entries: number; balance: string; head: string; next: string | null; detail: string | null } =
-        await requireCustomer(context, principal, params.customer, (object, call) => object.verify(call, from));
+      const slice: {
+        valid: boolean;
+        entries: number;
+        balance: string;
+        head: string;
+        next: string | null;
+        detail: string | null;
+      } = await requireCustomer(context, principal, params.customer, (object, call) => object.verify(call, from));
       if (slice.next === null || !slice.valid) {
         const { valid, entries, balance, head, detail } = slice;
         return { status: 200, body: { valid, entries, balance, head, ...(detail !== null && { detail }) } };
