@@ -8,7 +8,7 @@ import type { CompiledTable, Usage } from "./burn-table";
 import type { Decimal } from "./decimal";
 import type { UsageEvent } from "./event";
 import type { Grant } from "./grant";
-import { chain, GENESIS_HASH, hashEntries, type ChainStart, type Sha256 } from "./journal";
+import { chain, GENESIS_HASH, hashLines, journalLines, type ChainStart, type Sha256 } from "./journal";
 import type { Identity, LogEntry, WalletPatch } from "./log-entry";
 import { rate, type Cost, type PriceBook, type Unpriced } from "./price";
 import { assert, ok, refuse, type Result } from "./result";
@@ -60,15 +60,22 @@ export function draftEntry(account: Account, now: number, identity: () => Identi
   };
 }
 
-/** Finishes a command: chains the journal and makes the entry the account's last. */
-export function seal(account: Account, entry: LogEntry, sha256: Sha256): void {
+/**
+ * Finishes a command: makes the entry the account's last and chains its journal.
+ * Answers the journal's lines as text, which the stored entry carries too.
+ */
+export function seal(account: Account, entry: LogEntry, sha256: Sha256): string {
   account.identity ??= entry.identity ?? null;
   account.seq = entry.seq;
   account.at = entry.at;
   account.events += entry.events.length;
   account.journalEntries += entry.journal.length;
   assert(account.identity, "an account has an identity from its first entry on");
-  if (entry.journal.length > 0) account.head = hashEntries(entry.journal, chainStart(entry, account.identity.tag), sha256);
+  const lines = journalLines(entry.journal);
+  if (entry.journal.length > 0) {
+    account.head = hashLines(lines, account.wallet.balance, chainStart(entry, account.identity.tag), sha256);
+  }
+  return lines;
 }
 
 /** The entry's transactions as they are listed. */

@@ -1,6 +1,6 @@
 /**
  * Sorted runs of remembered keys: which key was recorded where. A run is a sorted list of 24-byte records cut into pages;
- * in memory it costs a fence and a Bloom filter per page, about 1.3 bytes a key. Pure: pages are read through a function,
+ * in memory it costs a fence and a Bloom filter per page, about 1.8 bytes a key. Pure: pages are read through a function,
  * hashing is done by the caller. Nothing here writes, and a run never changes once it is built.
  *
  * Record: six little-endian 32-bit words. 0–3 the key's 128-bit keyed hash; 4 the low 32 bits of the log entry's number;

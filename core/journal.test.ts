@@ -15,8 +15,8 @@ describe("the journal's chain", () => {
     const { transactions, balance, head } = chain(
       [movement("-2.5", { event: { index: 0, id: "evt-1" } }), movement("4", { type: "grant", grantId: "g" })], start, sha256,
     );
-    const lines = transactions.map((t) => [t.id, t.type, t.amount, t.reason, t.eventId, t.grantId, t.timestamp]);
-    const form = JSON.stringify(["0".repeat(64), transactions.at(-1)!.balanceAfter, ...lines]);
+    const lines = transactions.map((t) => [t.type, t.amount, t.reason, t.eventId, t.grantId, t.timestamp]);
+    const form = JSON.stringify(["0".repeat(64), transactions[0]!.id, transactions.at(-1)!.balanceAfter, lines]);
     expect(transactions.map((t) => t.hash)).toEqual([sha256(form), sha256(form)]);
     expect(transactions.map((t) => t.balanceAfter)).toEqual(["7.5", "11.5"]);
     expect(balance).toBe(decimal("11.5"));

@@ -42,25 +42,25 @@ export interface ChainStart {
   head: string;
 }
 
-/** What is hashed of a journal entry, in this order. */
-type Line = [id: string, type: TransactionType, amount: string, reason: string, eventId: string | null, grantId: string | null, timestamp: number];
+/**
+ * What is hashed of journal entries, and stored of them: a JSON array of
+ * [type, amount, reason, event id or null, grant id or null, timestamp in epoch ms].
+ */
+export function journalLines(entries: readonly JournalEntry[]): string {
+  return JSON.stringify(
+    entries.map(({ type, amount, reason, event, grantId, timestamp }) => [type, formatDecimal(amount), reason, event?.id ?? null, grantId ?? null, timestamp]),
+  );
+}
 
 /**
- * The hash after the journal entries of one log entry: sha-256 of the JSON array [hash before, balance after, …lines] without
- * white space. One hash per call, not per line: a batch of 100 debits would spend half its CPU on a hundred of them.
+ * The hash after the journal entries of one log entry: sha-256 of the JSON array [hash before, id of the first entry, balance after,
+ * lines] without white space. One hash per call, not per line: a batch of 100 debits would spend half its CPU on a hundred of them.
  */
-export function hashEntries(entries: readonly JournalEntry[], start: ChainStart, sha256: Sha256): string {
-  const prefix = transactionIdPrefix(start.at, start.tag, start.seq);
-  const form: (string | Line)[] = [start.head, ""];
-  let { balance } = start;
-  for (let index = 0; index < entries.length; index++) {
-    const { type, amount, reason, event, grantId, timestamp } = entries[index]!;
-    balance += amount;
-    form.push([prefix + base32(index, INDEX_CHARS), type, formatDecimal(amount), reason, event?.id ?? null, grantId ?? null, timestamp]);
-  }
-  form[1] = formatDecimal(balance);
-  return sha256(JSON.stringify(form));
+export function hashLines(lines: string, balanceAfter: Decimal, start: ChainStart, sha256: Sha256): string {
+  return sha256(`["${start.head}","${firstId(start)}","${formatDecimal(balanceAfter)}",${lines}]`);
 }
+
+const firstId = ({ at, tag, seq }: ChainStart): string => transactionIdPrefix(at, tag, seq) + base32(0, INDEX_CHARS);
 
 /** A journal entry as it is listed: numbered, with the balance after it and the hash of the call it belongs to. */
 export interface Transaction {
@@ -82,7 +82,8 @@ export function chain(
   sha256: Sha256,
 ): { transactions: Transaction[]; balance: Decimal; head: string } {
   if (entries.length === 0) return { transactions: [], balance: start.balance, head: start.head };
-  const hash = hashEntries(entries, start, sha256);
+  const balanceAfter = entries.reduce((sum, { amount }) => sum + amount, start.balance);
+  const hash = hashLines(journalLines(entries), balanceAfter, start, sha256);
   const prefix = transactionIdPrefix(start.at, start.tag, start.seq);
   let { balance } = start;
   const transactions = entries.map((entry, index): Transaction => {

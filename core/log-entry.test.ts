@@ -83,7 +83,7 @@ describe("a log entry", () => {
       seq: 1, at: 1, events: JSON.parse(eventsJson) as LogEntry["events"], rated: [], unrated: [], grants: [], journal: [],
       before: { balance: 0n, head: "" },
     };
-    expect(encodeEntry(one, eventsJson)).toContain(eventsJson);
+    expect(encodeEntry(one, { eventsJson })).toContain(eventsJson);
   });
 
   it("of an unknown format is refused rather than misread", () => {

@@ -3,10 +3,10 @@
  * same answer again. Entries are facts: replay never rates, burns or refuses, it applies what is written.
  * Format 1 is compact JSON; readers understand every past format for ever. Amounts inside are integers of 10⁻¹² as text.
  */
-import { mulDiv } from "./decimal";
+import { decimal, mulDiv } from "./decimal";
 import type { UsageEvent } from "./event";
 import type { Grant } from "./grant";
-import type { JournalEntry, TransactionType } from "./journal";
+import { journalLines, type JournalEntry, type TransactionType } from "./journal";
 import type { Cost, CostLine } from "./price";
 import { assert } from "./result";
 
@@ -74,18 +74,20 @@ interface Format1 {
   unrated?: number[];
   grants?: [id: string, amount: string, kind: "paid" | "promo", priority: number, effectiveAt: number, expiresAt: number | null, reason: string, createdAt: number, order: number][];
   patch?: { overdraftLimit?: string; currency?: string; burnTable?: string | null; frozen?: boolean };
+  /** The hashed lines (core/journal.ts `journalLines`), byte for byte. */
+  journal?: [TransactionType, amount: string, reason: string, eventId: string | null, grantId: string | null, timestamp: number][];
   /**
-   * [type, amount, reason, timestamp, event index or −1, event id or 0 when it is that event's, grant id or 0, moves].
-   * Moves are grant, delta, …, or the one grant that moved all of it. What is owed follows: moves − amount.
+   * Of each line: the index of its event or −1, then what its grants gained or gave as grant, delta, …, or the one grant that moved
+   * all of it. What is owed follows: moves − amount.
    */
-  journal?: [TransactionType, string, string, number, number, string | 0, string | 0, string[]][];
+  moves?: [number, ...string[]][];
   before?: [balance: string, head: string];
   answer?: unknown;
   events?: UsageEvent[];
 }
 
-/** The entry as text. `eventsJson` is the events' JSON where the caller has it already: it is kept byte for byte. */
-export function encodeEntry(entry: LogEntry, eventsJson?: string): string {
+/** The entry as text. `lines` (of `seal`) and `eventsJson` are JSON that the caller has already: kept byte for byte. */
+export function encodeEntry(entry: LogEntry, { lines, eventsJson }: { lines?: string; eventsJson?: string } = {}): string {
   const tables: Omit<Cost, "amount" | "lines">[] = [];
   const rates: CostLine[] = [];
   const rated = entry.rated.map(({ index, of, cost }): NonNullable<Format1["rated"]>[number] => {
@@ -111,16 +113,13 @@ export function encodeEntry(entry: LogEntry, eventsJson?: string): string {
   if (entry.patch) stored.patch = { ...entry.patch, overdraftLimit: entry.patch.overdraftLimit?.toString() };
   if (entry.journal.length > 0) {
     stored.before = [entry.before.balance.toString(), entry.before.head];
-    stored.journal = entry.journal.map((j) => {
-      const own = j.event !== undefined && entry.events[j.event.index]?.id === j.event.id;
-      const eventId = own || !j.event ? 0 : j.event.id;
-      return [j.type, j.amount.toString(), j.reason, j.timestamp, j.event?.index ?? -1, eventId, j.grantId ?? 0, encodeMoves(j)];
-    });
+    stored.moves = entry.journal.map((j) => [j.event?.index ?? -1, ...encodeMoves(j)]);
   }
   if (entry.answer !== undefined) stored.answer = entry.answer;
-  const text = JSON.stringify(stored);
-  if (entry.events.length === 0) return text;
-  return `${text.slice(0, -1)},"events":${eventsJson ?? JSON.stringify(entry.events)}}`;
+  let text = JSON.stringify(stored).slice(0, -1);
+  if (entry.journal.length > 0) text += `,"journal":${lines ?? journalLines(entry.journal)}`;
+  if (entry.events.length > 0) text += `,"events":${eventsJson ?? JSON.stringify(entry.events)}`;
+  return `${text}}`;
 }
 
 /** Nearly every debit takes all of it from one grant. */
@@ -175,12 +174,13 @@ export function decodeEntry(text: string, parse: (text: string) => unknown): Log
       ...stored.patch,
       overdraftLimit: stored.patch.overdraftLimit === undefined ? undefined : BigInt(stored.patch.overdraftLimit),
     },
-    journal: (stored.journal ?? []).map(([type, units, reason, timestamp, index, eventId, grantId, moved]) => {
-      const amount = BigInt(units);
+    journal: (stored.journal ?? []).map(([type, text, reason, eventId, grantId, timestamp], line) => {
+      const amount = decimal(text);
+      const [index = -1, ...moved] = stored.moves?.[line] ?? [];
       return {
         type, amount, reason, timestamp, ...decodeMoves(moved, amount),
-        ...(index >= 0 && { event: { index, id: eventId === 0 ? events[index]!.id : eventId } }),
-        ...(grantId !== 0 && { grantId }),
+        ...(eventId !== null && { event: { index, id: eventId } }),
+        ...(grantId !== null && { grantId }),
       };
     }),
     before: { balance: BigInt(stored.before?.[0] ?? "0"), head: stored.before?.[1] ?? "" },

@@ -72,11 +72,15 @@ function halfEven(digits: string, places: number): bigint {
   return (tie ? kept % 2n === 1n : dropped >= "5") ? kept + 1n : kept;
 }
 
-/** `parseQuantity` for text this program wrote itself. Throws if it is no quantity. */
+const CANONICAL = /^(-?)(\d+)(?:\.(\d{1,24}))?$/;
+
+/** Reads text that `formatQuantity` wrote. A total may be larger than any input, so its size is not bounded. */
 export function quantity(text: string): Quantity {
-  const parsed = parseQuantity(text);
-  if (!parsed.ok) throw new Error("not a stored quantity");
-  return parsed.value;
+  const match = CANONICAL.exec(text);
+  if (!match) throw new Error("not a stored quantity");
+  const [, sign, whole, fraction = ""] = match;
+  const units = BigInt(whole + fraction.padEnd(QUANTITY_PLACES, "0"));
+  return sign === "-" ? -units : units;
 }
 
 /** Canonical text: no exponent, no trailing zeros, no "-0". `parseQuantity(formatQuantity(q))` is `q`. */

@@ -24,6 +24,14 @@ export const CHECKPOINT_EVENTS = 4_096;
 /** Operation ids share the dedup index with events; no event source starts with NUL. */
 export const operationKey = (id: string): string => `\u0000op\u0000${id}`;
 
+/** What the caller of `commit` has at hand already and need not be made again. */
+export interface Known {
+  /** The events' JSON. */
+  eventsJson?: string;
+  /** The dedup keys of the events, in their order. */
+  keys?: readonly string[];
+}
+
 export class AccountStore {
   readonly log: Log;
   readonly state: State;
@@ -77,13 +85,13 @@ export class AccountStore {
    * Makes a decided entry true: one log row (and, with the first, the tables). Throws if it cannot be stored, and then
    * forgets the account, which the decision has already changed: the next call reads it back from the log.
    */
-  commit(entry: LogEntry, meters: CompiledMeters, eventsJson?: string): void {
+  commit(entry: LogEntry, meters: CompiledMeters, known: Known = {}): void {
     const account = this.account;
     if (!account) throw new Error("commit without load");
     try {
       const first = account.identity === null;
-      seal(account, entry, sha256);
-      const json = encodeEntry(entry, eventsJson);
+      const lines = seal(account, entry, sha256);
+      const json = encodeEntry(entry, { lines, eventsJson: known.eventsJson });
       const facts = { journal: entry.journal.length, events: entry.events.length };
       if (first) {
         this.storage.transactionSync(() => {
@@ -95,7 +103,7 @@ export class AccountStore {
       this.forget();
       throw error;
     }
-    this.remember(entry);
+    this.remember(entry, known.keys);
     this.fold(entry, meters);
   }
 
@@ -117,8 +125,8 @@ export class AccountStore {
     this.eventsSinceCheckpoint = 0;
   }
 
-  private remember(entry: LogEntry): void {
-    for (const [index, event] of entry.events.entries()) this.dedup.add(eventKey(event.source, event.id), entry.seq, index);
+  private remember(entry: LogEntry, keys: readonly string[] = entry.events.map(({ source, id }) => eventKey(source, id))): void {
+    for (const [index, key] of keys.entries()) this.dedup.add(key, entry.seq, index);
     if (entry.op) this.dedup.add(operationKey(entry.op.id), entry.seq, 0);
   }
 

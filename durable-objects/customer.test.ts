@@ -177,7 +177,7 @@ describe("transactions", () => {
     await c.track("e", 1_000);
     await runInDurableObject(c.stub, (_object: Customer, state) => {
       const { body } = state.storage.sql.exec<{ body: string }>("SELECT body FROM log WHERE seq = 1").one();
-      const forged = body.replaceAll("10000000000000", "90000000000000");
+      const forged = body.replace('["grant","10"', '["grant","90"');
       expect(forged).not.toBe(body);
       state.storage.sql.exec("UPDATE log SET body = ? WHERE seq = 1", forged);
     });

@@ -21,7 +21,7 @@ import { eventUsage } from "../core/usage";
 import { costView, grantView, walletView, type GrantView, type WalletView } from "../core/views";
 import { nextDeadline } from "../core/wallet";
 import type { RatingMessage } from "../schema/messages";
-import { AccountStore, operationKey } from "./account-store";
+import { AccountStore, operationKey, type Known } from "./account-store";
 import { Configuration } from "./configuration";
 import { transactionsPage, verifySlice, type Page } from "./history";
 import { ratingMessages, sendMessages } from "./outbox";
@@ -67,13 +67,13 @@ export class Customer extends DurableObject<Env> implements CustomerRpc {
     if (!opened.ok) return opened;
     const events = parseExact(eventsJson) as UsageEvent[];
     const fresh = this.unrecorded(events);
-    const duplicates = events.length - fresh.length;
-    if (fresh.length > 0) {
+    const duplicates = events.length - fresh.size;
+    if (fresh.size > 0) {
       const entry = this.draft(call, opened);
-      for (const event of fresh) recordEvent(opened.account, entry, event, this.configuration.rating);
-      await this.commit(entry, duplicates === 0 ? eventsJson : undefined);
+      for (const event of fresh.values()) recordEvent(opened.account, entry, event, this.configuration.rating);
+      await this.commit(entry, { eventsJson: duplicates === 0 ? eventsJson : undefined, keys: [...fresh.keys()] });
     }
-    return { ok: true, recorded: fresh.length, duplicates };
+    return { ok: true, recorded: fresh.size, duplicates };
   }
 
   async track(call: Call, { eventJson, enforce }: TrackCommand): Promise<Answer<{ eventId: string; duplicate: boolean; cost: CostView | null; wallet: WalletView }>> {
@@ -91,7 +91,7 @@ export class Customer extends DurableObject<Env> implements CustomerRpc {
     const wallet = walletView(account, call.name, entry.identity);
     const cost = tracked.value && costView(tracked.value);
     entry.answer = { wallet };
-    await this.commit(entry, `[${eventJson}]`);
+    await this.commit(entry, { eventsJson: `[${eventJson}]` });
     return { ok: true, eventId: event.id, duplicate: false, cost, wallet };
   }
 
@@ -273,15 +273,14 @@ export class Customer extends DurableObject<Env> implements CustomerRpc {
     return { next: opened.ok ? nextDeadline(opened.account.wallet) : null };
   }
 
-  /** The events that are new: not recorded before, and the first of their key in this batch. */
-  private unrecorded(events: UsageEvent[]): UsageEvent[] {
-    const seen = new Set<string>();
-    return events.filter((event) => {
+  /** The events that are new, by key: not recorded before, and the first of their key in this batch. */
+  private unrecorded(events: readonly UsageEvent[]): Map<string, UsageEvent> {
+    const fresh = new Map<string, UsageEvent>();
+    for (const event of events) {
       const key = eventKey(event.source, event.id);
-      if (seen.has(key) || this.store.find(key)) return false;
-      seen.add(key);
-      return true;
-    });
+      if (!fresh.has(key) && !this.store.find(key)) fresh.set(key, event);
+    }
+    return fresh;
   }
 
   // ---- Load and append
@@ -334,14 +333,14 @@ export class Customer extends DurableObject<Env> implements CustomerRpc {
   }
 
   /** Appends the entry; then what must be known before the answer leaves: the customer id's own object, the sandbox clock. */
-  private async commit(entry: LogEntry, eventsJson?: string): Promise<void> {
-    this.append(entry, eventsJson);
+  private async commit(entry: LogEntry, known?: Known): Promise<void> {
+    this.append(entry, known);
     if (entry.identity) await this.announce(entry.identity);
     await this.registerDeadline();
   }
 
-  private append(entry: LogEntry, eventsJson?: string): void {
-    this.store.commit(entry, this.configuration.meters, eventsJson);
+  private append(entry: LogEntry, known?: Known): void {
+    this.store.commit(entry, this.configuration.meters, known);
     this.configuration.save(this.store.state);
     if (!this.wakeUps.has("chores")) this.wakeUps.propose("chores", Date.now() + CHORES_DELAY_MS);
     if (this.clockMs === null) this.wakeUps.propose("deadline", nextDeadline(this.account.wallet));

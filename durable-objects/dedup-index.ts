@@ -27,7 +27,7 @@ import { RunStore, type RunRow } from "./run-store";
 
 export type { DedupRef };
 
-/** Documented bound (docs/limits.md): 26 MB of filters, twice that while the largest runs merge, in an isolate of 128 MB. */
+/** Documented bound (docs/limits.md): 36 MB of filters, twice that while the largest runs merge, in an isolate of 128 MB. */
 export const DEDUP_KEYS_MAX = 20_000_000;
 
 export interface DedupLimits {

@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import type { Miniflare } from "miniflare";
-import { bundleWorker, compileModule } from "./bundle";
+import { bundleMigrator, bundleWorker } from "./bundle";
 import { releaseStateDir, takeStateDir, workerdPids, writeLock } from "./state-lock";
 import { readWorkerOptions } from "./worker-options";
 
@@ -67,7 +67,7 @@ export async function startLocal(options: LocalOptions = {}): Promise<Local> {
   // Three slow steps side by side: wrangler in its process, esbuild in its own, and loading miniflare here.
   const [{ options: worker, migrations }, migrator, modules, mf] = await Promise.all([
     readWorkerOptions(),
-    compileModule(join(import.meta.dirname, "migrator.ts")),
+    bundleMigrator(),
     bundleWorker().catch((error: Error) => {
       throw new StartRefused(`The Worker does not build. ${error.message}`);
     }),
@@ -100,7 +100,7 @@ export async function startLocal(options: LocalOptions = {}): Promise<Local> {
           name: MIGRATOR,
           compatibilityDate: worker.compatibilityDate as string,
           modulesRoot: "/",
-          modules: [migrator],
+          modules: migrator,
           d1Databases: worker.d1Databases as Record<string, { id: string }>,
           bindings: { MIGRATIONS: migrations },
           unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],

@@ -5,6 +5,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { contract } from "../../schema/contract";
 import { SCOPES, type Route, type Scope } from "../../schema/contract/route";
+import { recordDeadLetters } from "../../store/dead-letters";
 import { ADMIN_KEY, newTenant, someEvent, startWorker, type Tenant } from "../harness";
 
 const routes: [name: string, route: Route][] = Object.entries(contract).flatMap(([resource, operations]) =>
@@ -79,7 +80,6 @@ beforeAll(async () => {
     body: { name: "spare", scopes: ["read"] },
   });
   const letterId = "01JD8ZQ6M5T9W3XK2V7B4C1N0R";
-  const { recordDeadLetters } = await import("../../store/dead-letters");
   await recordDeadLetters(worker.context().store, [
     {
       id: letterId,

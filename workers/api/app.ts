@@ -3,14 +3,17 @@
  * admit the caller, check parameters and body against the contract, keep `Idempotency-Key`'s promise, and turn whatever is thrown
  * into a problem. A handler gets parsed input and answers a status with a body of the contract's shape, or a Response.
  */
-import { Hono } from "hono";
+import type { ParamIndexMap, ParamStash } from "hono/router";
+import { RegExpRouter } from "hono/router/reg-exp-router";
 import type { z } from "zod";
+import { customerParam } from "../../schema/contract/fields";
 import type { Resource, Route } from "../../schema/contract/route";
 import { causeOf, type Context, type Lifetime } from "../context";
 import { admit, type Principal } from "./auth";
 import { claim, fingerprintOf, idempotencyKeyOf } from "./idempotency";
-import { notFound, Problem, problemResponse } from "./problem";
+import { invalid, notFound, Problem, problemResponse } from "./problem";
 import { BODY_BYTES_MAX, mediaType, parseJson, parseShape, readText } from "./read-body";
+import { nameFault } from "./read-events";
 
 type Part<R extends Route, P extends "params" | "query"> = R[P] extends z.ZodType ? z.output<R[P]> : undefined;
 type BodyOf<R extends Route> = R extends { body: { schema: infer S extends z.ZodType } } ? z.output<S> : undefined;
@@ -65,43 +68,78 @@ export function implement<const R extends Resource>(resource: R, handlers: Handl
   });
 }
 
-interface HonoEnv {
-  Bindings: Env;
-}
-
+/**
+ * Hono's router without its request context: every request passes here, and the context with what hangs on it costs more than
+ * admission, checks and answer together.
+ */
 export function createApp(routes: readonly Mounted[], compose: (env: Env, lifetime: Lifetime) => Context) {
-  const app = new Hono<HonoEnv>();
-  for (const mounted of routes) {
-    const path = mounted.route.path.replaceAll(/\{(\w+)\}/g, ":$1");
-    app.on(mounted.route.method, path, async (c) => {
-      const context = compose(c.env, c.executionCtx);
+  const router = new RegExpRouter<Mounted>();
+  for (const mounted of routes)
+    router.add(mounted.route.method, mounted.route.path.replaceAll(/\{(\w+)\}/g, ":$1"), mounted);
+  const methodsOf = (path: string) => METHODS.filter((method) => router.match(method, path)[0].length > 0);
+
+  return {
+    async fetch(request: Request, env: Env, lifetime: Lifetime): Promise<Response> {
+      if (request.method === "HEAD") {
+        const { status, headers } = await this.fetch(new Request(request, { method: "GET" }), env, lifetime);
+        return new Response(null, { status, headers });
+      }
+      const path = pathOf(request.url);
+      const [[found], values = []] = router.match(request.method, path) as [[Mounted, ParamIndexMap][], ParamStash?];
+      if (found === undefined)
+        return problemResponse(unrouted(request.method, path, methodsOf(path)), requestIdOf(request));
+      const context = compose(env, lifetime);
       try {
-        return await serve(mounted, context, c.req.raw, mounted.route.params ? c.req.param() : undefined);
+        return await serve(found[0], context, request, () => decoded(found[1], values));
       } catch (error) {
-        return refusalOf(error, context, c.req.raw);
+        return refusalOf(error, context, request);
       } finally {
         context.close();
       }
-    });
-  }
-  app.notFound((c) => {
-    const allowed = routes.filter(({ route }) => pattern(route.path).test(c.req.path)).map(({ route }) => route.method);
-    const problem =
-      allowed.length === 0
-        ? notFound(`${c.req.method} ${c.req.path}`)
-        : new Problem(405, `${c.req.path} knows ${allowed.join(", ")}`, { headers: { allow: allowed.join(", ") } });
-    return problemResponse(problem, requestIdOf(c.req.raw));
-  });
-  return app;
+    },
+  };
 }
 
-const pattern = (path: string): RegExp => new RegExp(`^${path.replaceAll(/\{\w+\}/g, "[^/]+")}$`);
+const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
+
+/** From the first slash after `https://host` to the query. */
+function pathOf(url: string): string {
+  const start = url.indexOf("/", url.indexOf("://") + 3);
+  const query = url.indexOf("?", start);
+  return query === -1 ? url.slice(start) : url.slice(start, query);
+}
+
+function unrouted(method: string, path: string, allowed: readonly string[]): Problem {
+  if (allowed.length === 0) return notFound(`${method} ${path}`);
+  return new Problem(405, `${path} knows ${allowed.join(", ")}`, { headers: { allow: allowed.join(", ") } });
+}
+
+/** The parameters of the path, by name. */
+function decoded(places: ParamIndexMap, values: ParamStash): Record<string, string> {
+  const params: Record<string, string> = {};
+  for (const name in places) {
+    try {
+      params[name] = decodeURIComponent(values[places[name]!]!);
+    } catch {
+      throw invalid([{ field: name, message: "is not valid percent-encoding" }]);
+    }
+  }
+  return params;
+}
+
+/** `{customer}` is on a hot road, and is checked without zod. */
+function readParams(schema: z.ZodType, params: Record<string, string>): unknown {
+  if (schema !== customerParam) return parseShape(schema, params);
+  const fault = nameFault(params.customer);
+  if (fault !== null) throw invalid([{ field: "customer", message: fault }]);
+  return params;
+}
 
 async function serve(
   { route, handle, raw, available }: Mounted,
   context: Context,
   request: Request,
-  params?: unknown,
+  params: () => Record<string, string>,
 ): Promise<Response> {
   if (available && !available(context)) throw notFound(`${request.method} ${route.path}`);
   const admitted = admit(route.access, request, context);
@@ -110,7 +148,7 @@ async function serve(
   const ask: Ask = {
     context,
     principal: principal as Principal,
-    params: route.params && parseShape(route.params, params),
+    params: route.params && readParams(route.params, params()),
     query: route.query && parseShape(route.query, queryOf(request.url)),
     body: undefined,
     request,

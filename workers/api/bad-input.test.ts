@@ -262,6 +262,7 @@ const cases: Case[] = [
   ],
   ["NUL in a customer", "GET", "/api/v1/wallets/a%00b", {}, 400, /customer/],
   ["a customer of 513 characters", "GET", `/api/v1/wallets/${"x".repeat(513)}`, {}, 400, /customer/],
+  ["a customer that is no percent-encoding", "GET", "/api/v1/wallets/%E0%A4%A", {}, 400, /customer is not valid/],
   ["an empty customer", "POST", TRACK, { body: track({ customer: "" }) }, 400, /customer must not be empty/],
   [
     "a dimension that is a trap",

@@ -102,6 +102,7 @@ describe("/healthz", () => {
     });
     await worker.call("POST", "/__local/seed", { body: { apiKey: "tg_seeded-for-a-test" } });
     expect((await health()).status).toBe(200);
+    expect(await worker.call("HEAD", "/healthz")).toMatchObject({ status: 200, body: undefined });
   });
 
   it("is 503 while the database does not answer", async () => {

@@ -2,6 +2,7 @@
  * Request bodies: bounded, valid UTF-8, JSON with exact numbers, of the contract's shape. Everything that is wrong with one
  * is a 4xx that says what to change. Nothing here knows a resource.
  */
+import { Buffer, isUtf8 } from "node:buffer";
 import type { z } from "zod";
 import { parseExact } from "../../core/exact-json";
 import { invalid, Problem, type ValidationError } from "./problem";
@@ -10,9 +11,6 @@ import { invalid, Problem, type ValidationError } from "./problem";
 export const BODY_BYTES_MAX = 1024 * 1024;
 /** As many faults as a person reads at once. */
 const FAULTS_SHOWN_MAX = 20;
-
-/** Fatal: replacement characters would make two different ids the same. */
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
 /** `Content-Type` without parameters, lower case. */
 export const mediaType = (request: Request): string =>
@@ -23,14 +21,16 @@ export async function readText(request: Request, bytesMax: number): Promise<stri
   if (encoding !== null && encoding !== "identity") throw new Problem(415, "the body must not be compressed");
   const length = request.headers.get("content-length");
   if (length !== null && Number(length) > bytesMax) throw tooLarge(bytesMax);
-  const bytes = length === null ? await readStream(request, bytesMax) : await request.arrayBuffer();
+  const bytes = Buffer.from(length === null ? await readStream(request, bytesMax) : await request.arrayBuffer());
   if (bytes.byteLength > bytesMax) throw tooLarge(bytesMax);
-  try {
-    return utf8.decode(bytes);
-  } catch {
-    throw new Problem(400, "the body is not valid UTF-8");
-  }
+  // Replacement characters would make two different ids the same. TextDecoder would check too, but gives ASCII as a two-byte
+  // string, which makes everything that is read out of it slower.
+  if (!isUtf8(bytes)) throw new Problem(400, "the body is not valid UTF-8");
+  const text = bytes.toString("utf8");
+  return text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text;
 }
+
+const BYTE_ORDER_MARK = 0xfeff;
 
 /** A body of unannounced length is counted while it arrives. */
 async function readStream(request: Request, bytesMax: number): Promise<ArrayBuffer> {

@@ -3,8 +3,9 @@ import { describe, expect, it } from "vitest";
 import { parseExact } from "../../core/exact-json";
 import { readUsage } from "../../core/usage";
 import { eventBatch, eventInput, EVENT_BYTES_MAX } from "../../schema/contract/events";
+import { customerParam } from "../../schema/contract/fields";
 import { trackInput } from "../../schema/contract/track";
-import { BadField, readEvent, readEvents } from "./read-events";
+import { BadField, nameFault, readEvent, readEvents } from "./read-events";
 import { readTrack, type Track } from "./read-track";
 
 const NOW = Date.UTC(2026, 10, 21);
@@ -85,6 +86,17 @@ describe("readEvent", () => {
   it("reads the event's own time", () => {
     const at = { specversion: "1.0", id: "1", source: "s", type: "t", subject: "u", time: "2026-01-01T02:00:00+02:00" };
     expect(readEvent(at, NOW)).toMatchObject({ time: Date.UTC(2026, 0, 1) });
+  });
+});
+
+describe("nameFault", () => {
+  it("agrees with the contract of {customer}", () => {
+    fc.assert(
+      fc.property(text, (customer) => {
+        expect(nameFault(customer) === null).toBe(customerParam.safeParse({ customer }).success);
+      }),
+      { numRuns: 1_000 },
+    );
   });
 });
 

@@ -1,4 +1,5 @@
 /** What waits and what is near a bound, as the shared store knows it. */
+import { DEDUP_KEYS_MAX } from "../../../durable-objects/dedup-index";
 import { status } from "../../../schema/contract/status";
 import { countUnrated, listFullest } from "../../../store/attention";
 import { currentConfig } from "../../../store/config";
@@ -7,8 +8,6 @@ import { countObjects } from "../../../store/objects";
 import { canSpill } from "../../queue/spill";
 import { implement } from "../app";
 
-/** docs/limits.md: what one customer's object may hold, bounded by its memory for dedup keys. */
-const EVENTS_PER_CUSTOMER_MAX = 20_000_000;
 const NEAR_BOUND = 0.8;
 const NEAR_BOUND_SHOWN_MAX = 100;
 
@@ -16,7 +15,7 @@ export const statusRoutes = implement<typeof status>(status, {
   async get({ context, principal }) {
     const { store } = context;
     const { namespaceId, configVersion } = principal;
-    const eventsMin = NEAR_BOUND * EVENTS_PER_CUSTOMER_MAX;
+    const eventsMin = NEAR_BOUND * DEDUP_KEYS_MAX;
     const [config, totals, unrated, deadLetters, fullest] = await Promise.all([
       currentConfig(store, namespaceId),
       countObjects(store, namespaceId),
@@ -38,7 +37,7 @@ export const statusRoutes = implement<typeof status>(status, {
         nearBound: fullest.map(({ customerKey, events }) => ({
           customer: customerKey,
           events,
-          eventsMax: EVENTS_PER_CUSTOMER_MAX,
+          eventsMax: DEDUP_KEYS_MAX,
         })),
       },
     };
