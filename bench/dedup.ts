@@ -10,8 +10,8 @@ import { freshState, startDedup, type Instance } from "./instance";
 
 const KEYS_PER_ENTRY = 1_000;
 /** Few enough for one call to stay within seconds. */
-const ENTRIES_PER_CALL = 100;
-const ENTRIES = { full: 5_000, quick: 300 };
+const ENTRIES_PER_CALL = 250;
+const ENTRIES = { full: 5_000, quick: 250 };
 const EVICTIONS = { full: 3, quick: 1 };
 const BYTES_GOAL = 4;
 
@@ -36,8 +36,8 @@ export const dedup: Figure = {
       progress(`dedup index: after eviction ${eviction + 1}`);
       const instance = await startDedup(stateDir);
       // The Worker and its object class are warm, only this object is not.
-      await ask(instance, "/fill?object=empty&from=1&to=2");
-      for (let call = 0; call < 20; call++) await ask(instance, "/state?object=empty&from=1");
+      await ask(instance, `/fill?object=warm-${eviction}&from=1&to=2`);
+      for (let call = 0; call < 20; call++) await ask(instance, `/state?object=warm-${eviction}&from=1`);
       const rss = processRssBytes(instance.pid);
       const startMs = performance.now();
       state = (await (await ask(instance, `/state?object=full&from=${entries >> 1}`)).json()) as DedupState;

@@ -2,8 +2,22 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
-  draftEntry, forgetRated, grantCredits, isDue, newAccount, patchWallet, rateLater, recordEvent, replay, seal, settleInto, takeBackGrant, trackEvent,
-  type Account, type NewGrant, type Rating,
+  draftEntry,
+  forgetRated,
+  grantCredits,
+  isDue,
+  newAccount,
+  patchWallet,
+  rateLater,
+  recordEvent,
+  replay,
+  seal,
+  settleInto,
+  takeBackGrant,
+  trackEvent,
+  type Account,
+  type NewGrant,
+  type Rating,
 } from "./account";
 import { compileTable, type BurnTable } from "./burn-table";
 import { decodeAccount, encodeAccount } from "./checkpoint";
@@ -18,12 +32,25 @@ import { spendable } from "./wallet";
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 const identity = (): Identity => ({
-  namespaceId: "ns", object: "ns/x", sandbox: false, customerId: "C", key: "user", epoch: "E", tag: "0000", createdAt: 0,
+  namespaceId: "ns",
+  object: "ns/x",
+  sandbox: false,
+  customerId: "C",
+  key: "user",
+  epoch: "E",
+  tag: "0000",
+  createdAt: 0,
 });
 
 /** 2 credits per 1,000 tokens, and a table in dollars. */
 const table = (over: Partial<BurnTable> = {}): BurnTable => ({
-  key: "credits", version: 1, currency: "CREDITS", effectiveFrom: 0, markup: ONE, priceBook: null, mappings: [],
+  key: "credits",
+  version: 1,
+  currency: "CREDITS",
+  effectiveFrom: 0,
+  markup: ONE,
+  priceBook: null,
+  mappings: [],
   rules: [{ dimension: "tokens", rate: decimal("2"), per: decimal("1000") }],
   ...over,
 });
@@ -36,7 +63,13 @@ const unpriced = ratingOf(table({ rules: [] }));
 const rating = ratingOf(table(), table({ key: "usd", currency: "USD" }));
 
 const event = (id: string, usage: Record<string, Json> | null, over: Partial<UsageEvent> = {}): UsageEvent => ({
-  id, source: "test", type: "chat", subject: "user", time: 1_000, data: usage ? { usage } : { other: 1 }, ...over,
+  id,
+  source: "test",
+  type: "chat",
+  subject: "user",
+  time: 1_000,
+  data: usage ? { usage } : { other: 1 },
+  ...over,
 });
 
 /** Runs one command as the object does: settle what is due, decide, seal and keep the entry as it would be stored. */
@@ -62,7 +95,15 @@ function world() {
     grant(amount: string, over: Partial<NewGrant> = {}, now = 0) {
       const entry = at(now);
       const granted = grantCredits(account, entry, {
-        id: `g${account.seq}`, amount: decimal(amount), currency: null, kind: "paid", priority: 0, effectiveAt: null, expiresAt: null, reason: "top up", ...over,
+        id: `g${account.seq}`,
+        amount: decimal(amount),
+        currency: null,
+        kind: "paid",
+        priority: 0,
+        effectiveAt: null,
+        expiresAt: null,
+        reason: "top up",
+        ...over,
       });
       if (granted.ok) keep(entry);
       return granted;
@@ -149,7 +190,10 @@ describe("facts", () => {
     const usd = ratingOf(table({ currency: "USD" }));
     w.record([event("1", { tokens: 1000 })], 0, usd);
     expect(w.account.unrated.count).toBe(1);
-    expect(w.track(event("2", { tokens: 1000 }), false, 0, usd)).toEqual({ ok: false, refusal: { reason: "currency_mismatch", wallet: "CREDITS", table: "USD" } });
+    expect(w.track(event("2", { tokens: 1000 }), false, 0, usd)).toEqual({
+      ok: false,
+      refusal: { reason: "currency_mismatch", wallet: "CREDITS", table: "USD" },
+    });
   });
 });
 
@@ -160,7 +204,8 @@ describe("an enforced track", () => {
     expect(w.track(event("1", { tokens: 500 }), true).ok).toBe(true);
     const before = encodeAccount(w.account);
     expect(w.track(event("2", { tokens: 0.5 }), true)).toEqual({
-      ok: false, refusal: { reason: "insufficient_credits", available: 0n, required: decimal("0.001"), currency: "CREDITS" },
+      ok: false,
+      refusal: { reason: "insufficient_credits", available: 0n, required: decimal("0.001"), currency: "CREDITS" },
     });
     expect(encodeAccount(w.account)).toBe(before);
   });
@@ -222,8 +267,16 @@ describe("grants and settings", () => {
 
 describe("any sequence of commands", () => {
   const command = fc.oneof(
-    fc.record({ kind: fc.constant("grant" as const), amount: fc.integer({ min: 1, max: 50 }), lives: fc.option(fc.integer({ min: 1, max: 40 })), wait: fc.nat(20) }),
-    fc.record({ kind: fc.constant("record" as const), tokens: fc.array(fc.oneof(fc.nat(9_000), fc.constant("0.1"), fc.constant(null)), { minLength: 1, maxLength: 3 }) }),
+    fc.record({
+      kind: fc.constant("grant" as const),
+      amount: fc.integer({ min: 1, max: 50 }),
+      lives: fc.option(fc.integer({ min: 1, max: 40 })),
+      wait: fc.nat(20),
+    }),
+    fc.record({
+      kind: fc.constant("record" as const),
+      tokens: fc.array(fc.oneof(fc.nat(9_000), fc.constant("0.1"), fc.constant(null)), { minLength: 1, maxLength: 3 }),
+    }),
     fc.record({ kind: fc.constant("track" as const), tokens: fc.nat(20_000), enforce: fc.boolean() }),
     fc.record({ kind: fc.constant("unpriced" as const) }),
     fc.record({ kind: fc.constant("rate" as const) }),
@@ -241,8 +294,13 @@ describe("any sequence of commands", () => {
         for (const [step, c] of commands.entries()) {
           const id = `e${step}`;
           if (c.kind === "time") w.settle((now += c.by));
-          else if (c.kind === "grant") w.grant(String(c.amount), { effectiveAt: now + c.wait, expiresAt: c.lives && now + c.wait + c.lives }, now);
-          else if (c.kind === "record") w.record(c.tokens.map((tokens, i) => event(`${id}.${i}`, tokens === null ? null : { tokens })), now);
+          else if (c.kind === "grant")
+            w.grant(String(c.amount), { effectiveAt: now + c.wait, expiresAt: c.lives && now + c.wait + c.lives }, now);
+          else if (c.kind === "record")
+            w.record(
+              c.tokens.map((tokens, i) => event(`${id}.${i}`, tokens === null ? null : { tokens })),
+              now,
+            );
           else if (c.kind === "unpriced") w.record([event(id, { tokens: 7 })], now, unpriced);
           else if (c.kind === "rate") w.rateLater(rating, now);
           else if (c.kind === "overdraft") w.patch({ overdraftLimit: decimal(String(c.limit)) });
@@ -256,7 +314,9 @@ describe("any sequence of commands", () => {
           if (step === cut) checkpoint = { text: encodeAccount(w.account), entries: w.log.length };
         }
         expect(encodeAccount(replayed(w.log))).toBe(encodeAccount(w.account));
-        expect(encodeAccount(replayed(w.log.slice(checkpoint.entries), decodeAccount(checkpoint.text)))).toBe(encodeAccount(w.account));
+        expect(encodeAccount(replayed(w.log.slice(checkpoint.entries), decodeAccount(checkpoint.text)))).toBe(
+          encodeAccount(w.account),
+        );
       }),
       { numRuns: 200 },
     );

@@ -14,7 +14,18 @@ import { rate, type Cost, type PriceBook, type Unpriced } from "./price";
 import { assert, ok, refuse, type Result } from "./result";
 import { addUnrated, forgetUnrated, noneUnrated, type Unrated } from "./unrated";
 import { eventUsage } from "./usage";
-import { addGrant, available, debit, emptyWallet, GRANTS_MAX, post, settle, spendable, voidGrant, type Wallet } from "./wallet";
+import {
+  addGrant,
+  available,
+  debit,
+  emptyWallet,
+  GRANTS_MAX,
+  post,
+  settle,
+  spendable,
+  voidGrant,
+  type Wallet,
+} from "./wallet";
 
 export interface Account {
   /** null until the first write. */
@@ -32,7 +43,14 @@ export interface Account {
 }
 
 export const newAccount = (): Account => ({
-  identity: null, seq: 0, at: 0, wallet: emptyWallet(), head: GENESIS_HASH, journalEntries: 0, events: 0, unrated: noneUnrated(),
+  identity: null,
+  seq: 0,
+  at: 0,
+  wallet: emptyWallet(),
+  head: GENESIS_HASH,
+  journalEntries: 0,
+  events: 0,
+  unrated: noneUnrated(),
 });
 
 /** What rating needs from the namespace's configuration. */
@@ -55,7 +73,11 @@ export function draftEntry(account: Account, now: number, identity: () => Identi
     seq: account.seq + 1,
     at: Math.max(account.at, now),
     ...(account.identity === null && { identity: identity() }),
-    events: [], rated: [], unrated: [], grants: [], journal: [],
+    events: [],
+    rated: [],
+    unrated: [],
+    grants: [],
+    journal: [],
     before: { balance: account.wallet.balance, head: account.head },
   };
 }
@@ -79,7 +101,8 @@ export function seal(account: Account, entry: LogEntry, sha256: Sha256): string 
 }
 
 /** The entry's transactions as they are listed. */
-export const chainEntry = (entry: LogEntry, tag: string, sha256: Sha256) => chain(entry.journal, chainStart(entry, tag), sha256);
+export const chainEntry = (entry: LogEntry, tag: string, sha256: Sha256) =>
+  chain(entry.journal, chainStart(entry, tag), sha256);
 
 const chainStart = ({ at, seq, before }: LogEntry, tag: string): ChainStart => ({ at, tag, seq, ...before });
 
@@ -96,7 +119,10 @@ export function replay(account: Account, entry: LogEntry, sha256: Sha256): void 
 
 /** Events that this entry priced later are unrated no more. */
 export function forgetRated(account: Account, entry: LogEntry): void {
-  forgetUnrated(account.unrated, entry.rated.flatMap(({ of }) => (of ? [of] : [])));
+  forgetUnrated(
+    account.unrated,
+    entry.rated.flatMap(({ of }) => (of ? [of] : [])),
+  );
 }
 
 /** Is anything due that must be written down before the account is read or changed? */
@@ -142,14 +168,22 @@ export function mayTake(account: Account, cost: Decimal): Result<null, SpendRefu
   const { wallet } = account;
   if (wallet.frozen) return refuse({ reason: "wallet_frozen" });
   if (cost > spendable(wallet)) {
-    return refuse({ reason: "insufficient_credits", available: available(wallet), required: cost, currency: wallet.currency });
+    return refuse({
+      reason: "insufficient_credits",
+      available: available(wallet),
+      required: cost,
+      currency: wallet.currency,
+    });
   }
   return ok(null);
 }
 
 /** Records a tracked event. With `enforce` it is recorded only if it is priced and its cost may be taken; else not at all. */
 export function trackEvent(
-  account: Account, entry: LogEntry, tracked: { event: UsageEvent; usage: Usage; enforce: boolean }, rating: Rating,
+  account: Account,
+  entry: LogEntry,
+  tracked: { event: UsageEvent; usage: Usage; enforce: boolean },
+  rating: Rating,
 ): Result<Cost | null, RatingRefusal | SpendRefusal> {
   const { event, usage, enforce } = tracked;
   const rated = rateFor(account, usage, event.time, rating);
@@ -170,12 +204,17 @@ export function trackEvent(
 
 function take(account: Account, entry: LogEntry, event: UsageEvent, index: number, reason: string, cost: Cost): void {
   entry.rated.push({ index, cost });
-  entry.journal.push(...debit(account.wallet, cost.amount, { reason, timestamp: entry.at, event: { index, id: event.id } }));
+  entry.journal.push(
+    ...debit(account.wallet, cost.amount, { reason, timestamp: entry.at, event: { index, id: event.id } }),
+  );
 }
 
 /** Prices an event that was recorded without a price, if its price is known now. Call `forgetRated` after the last one. */
 export function rateLater(
-  account: Account, entry: LogEntry, late: { seq: number; index: number; event: UsageEvent; usage: Usage }, rating: Rating,
+  account: Account,
+  entry: LogEntry,
+  late: { seq: number; index: number; event: UsageEvent; usage: Usage },
+  rating: Rating,
 ): Result<Cost, RatingRefusal> {
   const rated = rateFor(account, late.usage, late.event.time, rating);
   if (!rated.ok) return rated;
@@ -207,8 +246,10 @@ export type GrantRefusal =
 export function grantCredits(account: Account, entry: LogEntry, asked: NewGrant): Result<Grant, GrantRefusal> {
   const { wallet } = account;
   const currency = asked.currency ?? wallet.currency;
-  if (wallet.grants.size >= GRANTS_MAX) return refuse({ reason: "at_bound", detail: `a wallet holds at most ${GRANTS_MAX} grants` });
-  if (wallet.grants.has(asked.id)) return refuse({ reason: "idempotency_conflict", detail: "a grant with this id exists; use another id" });
+  if (wallet.grants.size >= GRANTS_MAX)
+    return refuse({ reason: "at_bound", detail: `a wallet holds at most ${GRANTS_MAX} grants` });
+  if (wallet.grants.has(asked.id))
+    return refuse({ reason: "idempotency_conflict", detail: "a grant with this id exists; use another id" });
   if (currency !== wallet.currency && currencyInUse(account)) {
     return refuse({ reason: "currency_mismatch", wallet: wallet.currency, table: currency });
   }
@@ -217,8 +258,18 @@ export function grantCredits(account: Account, entry: LogEntry, asked: NewGrant)
     return refuse({ reason: "invalid", detail: "expiresAt must be after effectiveAt and in the future" });
   }
   const grant: Grant = {
-    id: asked.id, amount: asked.amount, remaining: 0n, kind: asked.kind, priority: asked.priority, effectiveAt, expiresAt: asked.expiresAt,
-    reason: asked.reason, createdAt: entry.at, order: wallet.grants.size, activated: false, voidedAt: null,
+    id: asked.id,
+    amount: asked.amount,
+    remaining: 0n,
+    kind: asked.kind,
+    priority: asked.priority,
+    effectiveAt,
+    expiresAt: asked.expiresAt,
+    reason: asked.reason,
+    createdAt: entry.at,
+    order: wallet.grants.size,
+    activated: false,
+    voidedAt: null,
   };
   if (currency !== wallet.currency) setPatch(account, entry, { currency });
   entry.grants.push({ ...grant });
@@ -229,10 +280,15 @@ export function grantCredits(account: Account, entry: LogEntry, asked: NewGrant)
 }
 
 /** Takes back what is left of a grant. */
-export function takeBackGrant(account: Account, entry: LogEntry, grantId: string): Result<Grant, { reason: "unknown_grant" | "grant_closed"; detail: string }> {
+export function takeBackGrant(
+  account: Account,
+  entry: LogEntry,
+  grantId: string,
+): Result<Grant, { reason: "unknown_grant" | "grant_closed"; detail: string }> {
   const grant = account.wallet.grants.get(grantId);
   if (!grant) return refuse({ reason: "unknown_grant", detail: "this wallet has no grant with this id" });
-  if (grant.expiresAt !== null && grant.expiresAt <= entry.at) return refuse({ reason: "grant_closed", detail: "the grant has expired" });
+  if (grant.expiresAt !== null && grant.expiresAt <= entry.at)
+    return refuse({ reason: "grant_closed", detail: "the grant has expired" });
   entry.journal.push(voidGrant(account.wallet, grant, entry.at));
   return ok(grant);
 }
@@ -240,10 +296,17 @@ export function takeBackGrant(account: Account, entry: LogEntry, grantId: string
 /** A currency is in use once anything was granted or debited. */
 const currencyInUse = (account: Account): boolean => account.wallet.grants.size > 0 || account.journalEntries > 0;
 
-export type PatchRefusal = { reason: "currency_mismatch"; wallet: string; table: string } | { reason: "unknown_burn_table"; detail: string };
+export type PatchRefusal =
+  | { reason: "currency_mismatch"; wallet: string; table: string }
+  | { reason: "unknown_burn_table"; detail: string };
 
 /** Changes a wallet's settings, all or none. The currency may change only before the first movement. */
-export function patchWallet(account: Account, entry: LogEntry, patch: WalletPatch, rating: Rating): Result<null, PatchRefusal> {
+export function patchWallet(
+  account: Account,
+  entry: LogEntry,
+  patch: WalletPatch,
+  rating: Rating,
+): Result<null, PatchRefusal> {
   const { wallet } = account;
   const currency = patch.currency ?? wallet.currency;
   if (currency !== wallet.currency && currencyInUse(account)) {
@@ -252,7 +315,10 @@ export function patchWallet(account: Account, entry: LogEntry, patch: WalletPatc
   if (typeof patch.burnTable === "string") {
     const versions = rating.tables.get(patch.burnTable);
     if (!versions || versions.length === 0) {
-      return refuse({ reason: "unknown_burn_table", detail: `this namespace has no burn table with the key ${JSON.stringify(patch.burnTable)}` });
+      return refuse({
+        reason: "unknown_burn_table",
+        detail: `this namespace has no burn table with the key ${JSON.stringify(patch.burnTable)}`,
+      });
     }
     const other = versions.find((version) => version.table.currency !== currency);
     if (other) return refuse({ reason: "currency_mismatch", wallet: currency, table: other.table.currency });

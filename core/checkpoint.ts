@@ -54,7 +54,11 @@ export function encodeAccount(account: Account): string {
       held: wallet.held.toString(),
       owed: wallet.owed.toString(),
       last: wallet.last && [wallet.last.amount.toString(), wallet.last.reason, wallet.last.timestamp],
-      grants: [...wallet.grants.values()].map((g) => ({ ...g, amount: g.amount.toString(), remaining: g.remaining.toString() })),
+      grants: [...wallet.grants.values()].map((g) => ({
+        ...g,
+        amount: g.amount.toString(),
+        remaining: g.remaining.toString(),
+      })),
     },
   };
   return JSON.stringify(stored);
@@ -74,7 +78,9 @@ export function decodeAccount(text: string): Account {
       held: BigInt(wallet.held),
       owed: BigInt(wallet.owed),
       last: wallet.last && { amount: BigInt(wallet.last[0]), reason: wallet.last[1], timestamp: wallet.last[2] },
-      grants: new Map(wallet.grants.map((g) => [g.id, { ...g, amount: BigInt(g.amount), remaining: BigInt(g.remaining) }])),
+      grants: new Map(
+        wallet.grants.map((g) => [g.id, { ...g, amount: BigInt(g.amount), remaining: BigInt(g.remaining) }]),
+      ),
     }),
   };
 }

@@ -133,7 +133,7 @@ describe("a run", () => {
     expect(Buffer.from(bytes).toString("hex")).toMatchInlineSnapshot(
       `"01000000020000000200000004000000881fca1e12660443da1b2ca29cd72b43e188d20424841021"`,
     );
-    expect(decodeSegment(bytes.buffer)).toMatchObject({ pages: 2, pageRecords: 2, filterBytes: 3 });
+    expect(decodeSegment(bytes.buffer)).toMatchObject({ pages: 2, pageRecords: 2, filterBytes: 4 });
   });
 
   it("looks into a page for fewer than 1 in 400 of absent keys, and almost always at the right place for present ones", () => {

@@ -29,7 +29,8 @@ export const eventKey = (source: string, id: string): string => `${source}\u0000
 
 /** The exact decimal in a JSON value: a number by its source text, or a numeric string. */
 export function decimalOf(value: unknown): Result<Decimal, DecimalRefusal> {
-  if (typeof value === "number") return Number.isSafeInteger(value) ? ok(BigInt(value) * ONE) : parseDecimal(String(value));
+  if (typeof value === "number")
+    return Number.isSafeInteger(value) ? ok(BigInt(value) * ONE) : parseDecimal(String(value));
   if (typeof value === "string") return parseDecimal(value);
   if (JSON.isRawJSON(value)) return parseDecimal(value.rawJSON);
   return refuse({ reason: "not_a_number", text: typeof value });

@@ -6,14 +6,22 @@ import { base32, chain, GENESIS_HASH, locateTransaction, makeTag, type JournalEn
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 const movement = (amount: string, more: Partial<JournalEntry> = {}): JournalEntry => ({
-  type: "debit", amount: decimal(amount), reason: "gpt-4", timestamp: 1_700_000_000_000, moves: [], owed: 0n, ...more,
+  type: "debit",
+  amount: decimal(amount),
+  reason: "gpt-4",
+  timestamp: 1_700_000_000_000,
+  moves: [],
+  owed: 0n,
+  ...more,
 });
 const start = { at: 1_700_000_000_000, tag: makeTag(77), seq: 12, balance: decimal("10"), head: GENESIS_HASH };
 
 describe("the journal's chain", () => {
   it("can be checked from the listed transactions and docs/journal.md alone", () => {
     const { transactions, balance, head } = chain(
-      [movement("-2.5", { event: { index: 0, id: "evt-1" } }), movement("4", { type: "grant", grantId: "g" })], start, sha256,
+      [movement("-2.5", { event: { index: 0, id: "evt-1" } }), movement("4", { type: "grant", grantId: "g" })],
+      start,
+      sha256,
     );
     const lines = transactions.map((t) => [t.type, t.amount, t.reason, t.eventId, t.grantId, t.timestamp]);
     const form = JSON.stringify(["0".repeat(64), transactions[0]!.id, transactions.at(-1)!.balanceAfter, lines]);
@@ -26,8 +34,12 @@ describe("the journal's chain", () => {
   it("changes with every field of every entry", () => {
     const base = chain([movement("-1")], start, sha256).head;
     const changed = [
-      movement("-2"), movement("-1", { reason: "x" }), movement("-1", { timestamp: 1 }), movement("-1", { type: "shortfall" }),
-      movement("-1", { event: { index: 0, id: "e" } }), movement("-1", { grantId: "g" }),
+      movement("-2"),
+      movement("-1", { reason: "x" }),
+      movement("-1", { timestamp: 1 }),
+      movement("-1", { type: "shortfall" }),
+      movement("-1", { event: { index: 0, id: "e" } }),
+      movement("-1", { grantId: "g" }),
     ];
     for (const entry of changed) expect(chain([entry], start, sha256).head).not.toBe(base);
     for (const other of [{ seq: 13 }, { at: 1 }, { balance: 0n }, { head: "f".repeat(64) }]) {
@@ -47,7 +59,14 @@ describe("a transaction id", () => {
   });
 
   it("sorts by entry, then by place in it", () => {
-    const ids = [[1, 0], [1, 1], [1, 31], [1, 32], [2, 0], [40, 0]].map(([seq, index]) => base32(seq!, 8) + base32(index!, 4));
+    const ids = [
+      [1, 0],
+      [1, 1],
+      [1, 31],
+      [1, 32],
+      [2, 0],
+      [40, 0],
+    ].map(([seq, index]) => base32(seq!, 8) + base32(index!, 4));
     expect(ids.toSorted()).toEqual(ids);
   });
 });

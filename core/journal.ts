@@ -6,7 +6,17 @@
 import { formatDecimal, type Decimal } from "./decimal";
 
 export const TRANSACTION_TYPES = [
-  "grant", "debit", "shortfall", "hold", "capture", "release", "expire", "void", "refund", "adjust", "transfer",
+  "grant",
+  "debit",
+  "shortfall",
+  "hold",
+  "capture",
+  "release",
+  "expire",
+  "void",
+  "refund",
+  "adjust",
+  "transfer",
 ] as const;
 export type TransactionType = (typeof TRANSACTION_TYPES)[number];
 
@@ -48,7 +58,14 @@ export interface ChainStart {
  */
 export function journalLines(entries: readonly JournalEntry[]): string {
   return JSON.stringify(
-    entries.map(({ type, amount, reason, event, grantId, timestamp }) => [type, formatDecimal(amount), reason, event?.id ?? null, grantId ?? null, timestamp]),
+    entries.map(({ type, amount, reason, event, grantId, timestamp }) => [
+      type,
+      formatDecimal(amount),
+      reason,
+      event?.id ?? null,
+      grantId ?? null,
+      timestamp,
+    ]),
   );
 }
 

@@ -11,8 +11,14 @@ const text = fc.string({ maxLength: 12 });
 
 const events = fc.array(
   fc.record({
-    id: text, source: text, type: text, subject: text, time,
-    data: fc.constantFrom(null, { usage: { tokens: 3 } }, { usage: { tokens: JSON.rawJSON("9007199254740993") } } as never),
+    id: text,
+    source: text,
+    type: text,
+    subject: text,
+    time,
+    data: fc.constantFrom(null, { usage: { tokens: 3 } }, {
+      usage: { tokens: JSON.rawJSON("9007199254740993") },
+    } as never),
   }),
   { maxLength: 4 },
 );
@@ -21,7 +27,15 @@ const events = fc.array(
 const cost = fc
   .record({
     currency: fc.constantFrom("USD", "CREDITS"),
-    parts: fc.array(fc.record({ dimension: fc.constantFrom("a", "b"), quantity: positive, rate: positive, per: fc.bigInt(1n, 10n ** 20n) }), { maxLength: 3 }),
+    parts: fc.array(
+      fc.record({
+        dimension: fc.constantFrom("a", "b"),
+        quantity: positive,
+        rate: positive,
+        per: fc.bigInt(1n, 10n ** 20n),
+      }),
+      { maxLength: 3 },
+    ),
     burnTable: fc.record({ key: fc.constantFrom("t", "u"), version: fc.integer({ min: 1, max: 3 }) }),
   })
   .map(({ parts, ...rest }) => {
@@ -34,26 +48,54 @@ const entry: fc.Arbitrary<LogEntry> = events.chain((list) =>
     seq: fc.integer({ min: 1, max: 1_000_000 }),
     at: time,
     events: fc.constant(list),
-    rated: fc.array(fc.record({ index: fc.nat(9), cost, of: fc.option(fc.record({ seq: fc.nat(9), index: fc.nat(9) }), { nil: undefined }) }), { maxLength: 3 }),
+    rated: fc.array(
+      fc.record({
+        index: fc.nat(9),
+        cost,
+        of: fc.option(fc.record({ seq: fc.nat(9), index: fc.nat(9) }), { nil: undefined }),
+      }),
+      { maxLength: 3 },
+    ),
     unrated: fc.array(fc.nat(5), { maxLength: 3 }),
     grants: fc.array(
       fc.record({
-        id: text, amount: positive, kind: fc.constantFrom("paid" as const, "promo" as const), priority: fc.nat(9), effectiveAt: time,
-        expiresAt: fc.option(time), reason: text, createdAt: time, order: fc.nat(9),
-        remaining: fc.constant(0n), activated: fc.constant(false), voidedAt: fc.constant(null),
+        id: text,
+        amount: positive,
+        kind: fc.constantFrom("paid" as const, "promo" as const),
+        priority: fc.nat(9),
+        effectiveAt: time,
+        expiresAt: fc.option(time),
+        reason: text,
+        createdAt: time,
+        order: fc.nat(9),
+        remaining: fc.constant(0n),
+        activated: fc.constant(false),
+        voidedAt: fc.constant(null),
       }),
       { maxLength: 2 },
     ),
     patch: fc.option(
-      fc.record({ overdraftLimit: positive, currency: text, burnTable: fc.option(text), frozen: fc.boolean() }, { requiredKeys: [] }),
+      fc.record(
+        { overdraftLimit: positive, currency: text, burnTable: fc.option(text), frozen: fc.boolean() },
+        { requiredKeys: [] },
+      ),
       { nil: undefined },
     ),
     journal: fc.array(
       fc
         .record({
-          type: fc.constantFrom("debit" as const, "grant" as const), reason: text, timestamp: time, owed: fc.oneof(fc.constant(0n), amount),
+          type: fc.constantFrom("debit" as const, "grant" as const),
+          reason: text,
+          timestamp: time,
+          owed: fc.oneof(fc.constant(0n), amount),
           moves: fc.array(fc.tuple(text, amount), { maxLength: 2 }),
-          event: list.length === 0 ? fc.constant(undefined) : fc.option(fc.nat(list.length - 1).map((index) => ({ index, id: list[index]!.id })), { nil: undefined }),
+          event:
+            list.length === 0
+              ? fc.constant(undefined)
+              : fc.option(
+                  fc.nat(list.length - 1).map((index) => ({ index, id: list[index]!.id })),
+                  { nil: undefined },
+                ),
           grantId: fc.option(fc.string({ minLength: 1, maxLength: 5 }), { nil: undefined }),
         })
         .map((made) => ({ ...made, amount: made.moves.reduce((sum, [, delta]) => sum + delta, 0n) - made.owed })),
@@ -66,7 +108,8 @@ const entry: fc.Arbitrary<LogEntry> = events.chain((list) =>
 );
 
 /** Absent and undefined are the same here. */
-const plain = (value: LogEntry): unknown => JSON.parse(JSON.stringify(value, (_key, v: unknown) => (typeof v === "bigint" ? `${v}n` : v)));
+const plain = (value: LogEntry): unknown =>
+  JSON.parse(JSON.stringify(value, (_key, v: unknown) => (typeof v === "bigint" ? `${v}n` : v)));
 
 describe("a log entry", () => {
   it("is read back as it was written, numbers that no double carries included", () => {
@@ -80,7 +123,13 @@ describe("a log entry", () => {
   it("keeps the events' JSON byte for byte when it is given", () => {
     const eventsJson = '[{"id":"1","source":"s","type":"t","subject":"c","time":1,"data":{"n":0.1000}}]';
     const one: LogEntry = {
-      seq: 1, at: 1, events: JSON.parse(eventsJson) as LogEntry["events"], rated: [], unrated: [], grants: [], journal: [],
+      seq: 1,
+      at: 1,
+      events: JSON.parse(eventsJson) as LogEntry["events"],
+      rated: [],
+      unrated: [],
+      grants: [],
+      journal: [],
       before: { balance: 0n, head: "" },
     };
     expect(encodeEntry(one, { eventsJson })).toContain(eventsJson);

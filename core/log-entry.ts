@@ -72,10 +72,27 @@ interface Format1 {
   /** [event, table, lines as rate, quantity, …, of-seq?, of-index?]; amounts follow from quantity × rate ÷ per (price.ts). */
   rated?: [number, number, (number | string)[], number?, number?][];
   unrated?: number[];
-  grants?: [id: string, amount: string, kind: "paid" | "promo", priority: number, effectiveAt: number, expiresAt: number | null, reason: string, createdAt: number, order: number][];
+  grants?: [
+    id: string,
+    amount: string,
+    kind: "paid" | "promo",
+    priority: number,
+    effectiveAt: number,
+    expiresAt: number | null,
+    reason: string,
+    createdAt: number,
+    order: number,
+  ][];
   patch?: { overdraftLimit?: string; currency?: string; burnTable?: string | null; frozen?: boolean };
   /** The hashed lines (core/journal.ts `journalLines`), byte for byte. */
-  journal?: [TransactionType, amount: string, reason: string, eventId: string | null, grantId: string | null, timestamp: number][];
+  journal?: [
+    TransactionType,
+    amount: string,
+    reason: string,
+    eventId: string | null,
+    grantId: string | null,
+    timestamp: number,
+  ][];
   /**
    * Of each line: the index of its event or −1, then what its grants gained or gave as grant, delta, …, or the one grant that moved
    * all of it. What is owed follows: moves − amount.
@@ -87,7 +104,10 @@ interface Format1 {
 }
 
 /** The entry as text. `lines` (of `seal`) and `eventsJson` are JSON that the caller has already: kept byte for byte. */
-export function encodeEntry(entry: LogEntry, { lines, eventsJson }: { lines?: string; eventsJson?: string } = {}): string {
+export function encodeEntry(
+  entry: LogEntry,
+  { lines, eventsJson }: { lines?: string; eventsJson?: string } = {},
+): string {
   const tables: Omit<Cost, "amount" | "lines">[] = [];
   const rates: CostLine[] = [];
   const rated = entry.rated.map(({ index, of, cost }): NonNullable<Format1["rated"]>[number] => {
@@ -107,7 +127,15 @@ export function encodeEntry(entry: LogEntry, { lines, eventsJson }: { lines?: st
   if (entry.unrated.length > 0) stored.unrated = entry.unrated;
   if (entry.grants.length > 0) {
     stored.grants = entry.grants.map((g) => [
-      g.id, g.amount.toString(), g.kind, g.priority, g.effectiveAt, g.expiresAt, g.reason, g.createdAt, g.order,
+      g.id,
+      g.amount.toString(),
+      g.kind,
+      g.priority,
+      g.effectiveAt,
+      g.expiresAt,
+      g.reason,
+      g.createdAt,
+      g.order,
     ]);
   }
   if (entry.patch) stored.patch = { ...entry.patch, overdraftLimit: entry.patch.overdraftLimit?.toString() };
@@ -141,7 +169,10 @@ const RATES_SEARCHED_MAX = 32;
 /** The rates and tables of an entry are few and come again and again: a search among them is cheaper than a key for each. */
 function placeOfRate(rates: CostLine[], line: CostLine): number {
   const { dimension, rate, per } = line;
-  const known = rates.findLastIndex((r, place) => r.rate === rate && r.per === per && r.dimension === dimension && place >= rates.length - RATES_SEARCHED_MAX);
+  const known = rates.findLastIndex(
+    (r, place) =>
+      r.rate === rate && r.per === per && r.dimension === dimension && place >= rates.length - RATES_SEARCHED_MAX,
+  );
   return known >= 0 ? known : rates.push(line) - 1;
 }
 
@@ -149,7 +180,10 @@ function placeOfTable(tables: Omit<Cost, "amount" | "lines">[], cost: Cost): num
   const { burnTable, currency, priceBook } = cost;
   const known = tables.findIndex(
     (t) =>
-      t.burnTable.version === burnTable.version && t.burnTable.key === burnTable.key && t.currency === currency && t.priceBook?.version === priceBook?.version,
+      t.burnTable.version === burnTable.version &&
+      t.burnTable.key === burnTable.key &&
+      t.currency === currency &&
+      t.priceBook?.version === priceBook?.version,
   );
   return known >= 0 ? known : tables.push({ currency, burnTable, ...(priceBook && { priceBook }) }) - 1;
 }
@@ -167,9 +201,22 @@ export function decodeEntry(text: string, parse: (text: string) => unknown): Log
     events,
     rated: (stored.rated ?? []).map((record) => decodeRated(stored, record)),
     unrated: stored.unrated ?? [],
-    grants: (stored.grants ?? []).map(([id, amount, kind, priority, effectiveAt, expiresAt, reason, createdAt, order]) => ({
-      id, amount: BigInt(amount), remaining: 0n, kind, priority, effectiveAt, expiresAt, reason, createdAt, order, activated: false, voidedAt: null,
-    })),
+    grants: (stored.grants ?? []).map(
+      ([id, amount, kind, priority, effectiveAt, expiresAt, reason, createdAt, order]) => ({
+        id,
+        amount: BigInt(amount),
+        remaining: 0n,
+        kind,
+        priority,
+        effectiveAt,
+        expiresAt,
+        reason,
+        createdAt,
+        order,
+        activated: false,
+        voidedAt: null,
+      }),
+    ),
     patch: stored.patch && {
       ...stored.patch,
       overdraftLimit: stored.patch.overdraftLimit === undefined ? undefined : BigInt(stored.patch.overdraftLimit),
@@ -178,7 +225,11 @@ export function decodeEntry(text: string, parse: (text: string) => unknown): Log
       const amount = decimal(text);
       const [index = -1, ...moved] = stored.moves?.[line] ?? [];
       return {
-        type, amount, reason, timestamp, ...decodeMoves(moved, amount),
+        type,
+        amount,
+        reason,
+        timestamp,
+        ...decodeMoves(moved, amount),
         ...(eventId !== null && { event: { index, id: eventId } }),
         ...(grantId !== null && { grantId }),
       };
@@ -198,5 +249,7 @@ function decodeRated(stored: Format1, record: NonNullable<Format1["rated"]>[numb
     cost.lines.push({ dimension, quantity, rate, per, amount });
     cost.amount += amount;
   }
-  return ofSeq === undefined || ofIndex === undefined ? { index, cost } : { index, of: { seq: ofSeq, index: ofIndex }, cost };
+  return ofSeq === undefined || ofIndex === undefined
+    ? { index, cost }
+    : { index, of: { seq: ofSeq, index: ofIndex }, cost };
 }

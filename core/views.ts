@@ -65,7 +65,9 @@ export function walletView(account: Account, name: string, identity = account.id
     unrated: account.unrated.count,
     burnTable: wallet.burnTable,
     lastTransaction: wallet.last && {
-      amount: formatDecimal(wallet.last.amount), reason: wallet.last.reason, timestamp: wallet.last.timestamp,
+      amount: formatDecimal(wallet.last.amount),
+      reason: wallet.last.reason,
+      timestamp: wallet.last.timestamp,
     },
   };
 }

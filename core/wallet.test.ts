@@ -3,11 +3,33 @@ import { describe, expect, it } from "vitest";
 import { decimal, formatDecimal } from "./decimal";
 import { grantStatus, type Grant } from "./grant";
 import type { JournalEntry } from "./journal";
-import { addGrant, available, debit, emptyWallet, nextDeadline, post, settle, spendable, voidGrant, walletStatus, type Wallet } from "./wallet";
+import {
+  addGrant,
+  available,
+  debit,
+  emptyWallet,
+  nextDeadline,
+  post,
+  settle,
+  spendable,
+  voidGrant,
+  walletStatus,
+  type Wallet,
+} from "./wallet";
 
 const grant = (wallet: Wallet, given: Partial<Grant> & { amount: bigint }): Grant => ({
-  id: `g${wallet.grants.size}`, remaining: 0n, kind: "paid", priority: 0, effectiveAt: 0, expiresAt: null, reason: "top up", createdAt: 0,
-  order: wallet.grants.size, activated: false, voidedAt: null, ...given,
+  id: `g${wallet.grants.size}`,
+  remaining: 0n,
+  kind: "paid",
+  priority: 0,
+  effectiveAt: 0,
+  expiresAt: null,
+  reason: "top up",
+  createdAt: 0,
+  order: wallet.grants.size,
+  activated: false,
+  voidedAt: null,
+  ...given,
 });
 
 /** A wallet with these grants, settled at `at`. */
@@ -35,9 +57,16 @@ describe("burn order", () => {
     ]);
     debit(wallet, units("45"), usage());
     expect(left(wallet)).toEqual({
-      "expires first": "0", "expires first, made later": "0", "expires second": "0", "never expires": "0", late: "5",
+      "expires first": "0",
+      "expires first, made later": "0",
+      "expires second": "0",
+      "never expires": "0",
+      late: "5",
     });
-    const again = walletWith([{ id: "a", amount: units("10") }, { id: "b", amount: units("10"), expiresAt: 9 }]);
+    const again = walletWith([
+      { id: "a", amount: units("10") },
+      { id: "b", amount: units("10"), expiresAt: 9 },
+    ]);
     debit(again, units("12"), usage());
     expect(left(again)).toEqual({ a: "8", b: "0" });
   });
@@ -46,7 +75,10 @@ describe("burn order", () => {
 describe("debit of a fact", () => {
   it("takes what there is as a debit and records the rest as a shortfall", () => {
     const wallet = walletWith([{ amount: units("10") }]);
-    expect(amounts(debit(wallet, units("12.5"), usage()))).toEqual([["debit", "-10"], ["shortfall", "-2.5"]]);
+    expect(amounts(debit(wallet, units("12.5"), usage()))).toEqual([
+      ["debit", "-10"],
+      ["shortfall", "-2.5"],
+    ]);
     expect(formatDecimal(wallet.balance)).toBe("-2.5");
     expect(walletStatus(wallet)).toBe("EXHAUSTED");
   });
@@ -54,7 +86,10 @@ describe("debit of a fact", () => {
   it("counts the overdraft limit as covered, not as shortfall", () => {
     const wallet = walletWith([{ amount: units("10") }]);
     wallet.overdraftLimit = units("2");
-    expect(amounts(debit(wallet, units("12.5"), usage()))).toEqual([["debit", "-12"], ["shortfall", "-0.5"]]);
+    expect(amounts(debit(wallet, units("12.5"), usage()))).toEqual([
+      ["debit", "-12"],
+      ["shortfall", "-0.5"],
+    ]);
     expect(spendable(wallet)).toBe(0n);
   });
 
@@ -89,16 +124,30 @@ describe("time", () => {
   });
 
   it("runs what fell due in order of time, expiry before entry at the same time", () => {
-    const wallet = walletWith([
-      { id: "a", amount: units("1"), expiresAt: 10 },
-      { id: "b", amount: units("2"), effectiveAt: 10, expiresAt: 30 },
-      { id: "c", amount: units("3"), effectiveAt: 5 },
-    ], 1);
-    expect(settle(wallet, 30).map((e) => [e.type, e.grantId])).toEqual([["grant", "c"], ["expire", "a"], ["grant", "b"], ["expire", "b"]]);
+    const wallet = walletWith(
+      [
+        { id: "a", amount: units("1"), expiresAt: 10 },
+        { id: "b", amount: units("2"), effectiveAt: 10, expiresAt: 30 },
+        { id: "c", amount: units("3"), effectiveAt: 5 },
+      ],
+      1,
+    );
+    expect(settle(wallet, 30).map((e) => [e.type, e.grantId])).toEqual([
+      ["grant", "c"],
+      ["expire", "a"],
+      ["grant", "b"],
+      ["expire", "b"],
+    ]);
   });
 
   it("knows a grant as pending, active, exhausted, expired and voided", () => {
-    const wallet = walletWith([{ amount: units("1"), effectiveAt: 10, expiresAt: 20 }, { id: "v", amount: units("1") }], 0);
+    const wallet = walletWith(
+      [
+        { amount: units("1"), effectiveAt: 10, expiresAt: 20 },
+        { id: "v", amount: units("1") },
+      ],
+      0,
+    );
     const first = wallet.grants.get("g0")!;
     expect(grantStatus(first, 9)).toBe("pending");
     settle(wallet, 10);
@@ -111,7 +160,10 @@ describe("time", () => {
   });
 
   it("takes back what is left of a voided grant, and a pending one never enters", () => {
-    const wallet = walletWith([{ id: "now", amount: units("10") }, { id: "later", amount: units("5"), effectiveAt: 50 }]);
+    const wallet = walletWith([
+      { id: "now", amount: units("10") },
+      { id: "later", amount: units("5"), effectiveAt: 50 },
+    ]);
     debit(wallet, units("4"), usage());
     expect(voidGrant(wallet, wallet.grants.get("now")!, 1).amount).toBe(units("-6"));
     expect(voidGrant(wallet, wallet.grants.get("later")!, 1).amount).toBe(0n);
@@ -123,7 +175,10 @@ describe("time", () => {
 describe("any sequence of grants, debits, voids and time", () => {
   const step = fc.oneof(
     fc.record({
-      kind: fc.constant("grant" as const), amount: fc.bigInt(1n, 10n ** 15n), priority: fc.nat(3), wait: fc.nat(50),
+      kind: fc.constant("grant" as const),
+      amount: fc.bigInt(1n, 10n ** 15n),
+      priority: fc.nat(3),
+      wait: fc.nat(50),
       lives: fc.option(fc.integer({ min: 1, max: 100 })),
     }),
     fc.record({ kind: fc.constant("debit" as const), amount: fc.bigInt(0n, 10n ** 15n) }),
@@ -148,7 +203,12 @@ describe("any sequence of grants, debits, voids and time", () => {
           apply(settle(wallet, at));
           if (s.kind === "grant") {
             const effectiveAt = at + s.wait;
-            const made = { amount: s.amount, priority: s.priority, effectiveAt, expiresAt: s.lives === null ? null : effectiveAt + s.lives };
+            const made = {
+              amount: s.amount,
+              priority: s.priority,
+              effectiveAt,
+              expiresAt: s.lives === null ? null : effectiveAt + s.lives,
+            };
             addGrant(wallet, grant(wallet, made));
             addGrant(twin, grant(twin, made));
           } else if (s.kind === "debit") {
@@ -160,7 +220,8 @@ describe("any sequence of grants, debits, voids and time", () => {
             expect(short !== undefined).toBe(s.amount > before.free);
           } else if (s.kind === "void") {
             const which = [...wallet.grants.values()][s.which];
-            if (which && which.voidedAt === null && (which.expiresAt ?? Infinity) > at) apply([voidGrant(wallet, which, at)]);
+            if (which && which.voidedAt === null && (which.expiresAt ?? Infinity) > at)
+              apply([voidGrant(wallet, which, at)]);
           } else if (s.kind === "overdraft") wallet.overdraftLimit = s.limit;
           const credits = [...wallet.grants.values()].reduce((sum, g) => sum + g.remaining, 0n);
           expect(wallet.balance).toBe(journal.reduce((sum, e) => sum + e.amount, 0n));

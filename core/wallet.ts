@@ -35,8 +35,18 @@ export interface Wallet {
 
 export function emptyWallet(): Wallet {
   return {
-    currency: DEFAULT_CURRENCY, currencyFixed: false, frozen: false, overdraftLimit: 0n, burnTable: null,
-    balance: 0n, held: 0n, owed: 0n, grants: new Map(), burnable: [], nextDueAt: Infinity, last: null,
+    currency: DEFAULT_CURRENCY,
+    currencyFixed: false,
+    frozen: false,
+    overdraftLimit: 0n,
+    burnTable: null,
+    balance: 0n,
+    held: 0n,
+    owed: 0n,
+    grants: new Map(),
+    burnable: [],
+    nextDueAt: Infinity,
+    last: null,
   };
 }
 
@@ -74,7 +84,8 @@ export function post(wallet: Wallet, entry: JournalEntry): void {
     if (entry.type === "void") grant.voidedAt = entry.timestamp;
   }
   // A debit rarely empties a grant: the views are rebuilt only when the set of usable grants changes.
-  if (entry.grantId !== undefined || entry.moves.some(([id]) => wallet.grants.get(id)?.remaining === 0n)) refreshViews(wallet);
+  if (entry.grantId !== undefined || entry.moves.some(([id]) => wallet.grants.get(id)?.remaining === 0n))
+    refreshViews(wallet);
 }
 
 function refreshViews(wallet: Wallet): void {
@@ -95,7 +106,9 @@ export function restoreWallet(wallet: Omit<Wallet, "burnable" | "nextDueAt">): W
  * the rest a `shortfall`. A cost of zero moves nothing and leaves no entry.
  */
 export function debit(
-  wallet: Wallet, cost: Decimal, what: { reason: string; timestamp: number; event?: { index: number; id: string } },
+  wallet: Wallet,
+  cost: Decimal,
+  what: { reason: string; timestamp: number; event?: { index: number; id: string } },
 ): JournalEntry[] {
   assert(cost >= 0n, "a cost is never negative");
   if (cost === 0n) return [];
@@ -106,7 +119,8 @@ export function debit(
     const moves = taken.map(([id, amount]): [string, Decimal] => [id, -amount]);
     entries.push({ type: "debit", amount: -covered, ...what, moves, owed: covered - (cost - overage) });
   }
-  if (covered < cost) entries.push({ type: "shortfall", amount: covered - cost, ...what, moves: [], owed: cost - covered });
+  if (covered < cost)
+    entries.push({ type: "shortfall", amount: covered - cost, ...what, moves: [], owed: cost - covered });
   for (const entry of entries) post(wallet, entry);
   return entries;
 }
@@ -126,7 +140,8 @@ function dueAt(grant: Grant): number {
 }
 
 /** When the wallet must be settled next; null: nothing will fall due. */
-export const nextDeadline = (wallet: Wallet): number | null => (wallet.nextDueAt === Infinity ? null : wallet.nextDueAt);
+export const nextDeadline = (wallet: Wallet): number | null =>
+  wallet.nextDueAt === Infinity ? null : wallet.nextDueAt;
 
 /** Runs what fell due up to and including `at`, in order of time; at the same time credits expire before others enter. */
 export function settle(wallet: Wallet, at: number): JournalEntry[] {
@@ -151,24 +166,39 @@ function firstDue(wallet: Wallet): Grant {
 function activation(wallet: Wallet, grant: Grant): JournalEntry {
   const repaid = minDecimal(wallet.owed, grant.amount);
   return {
-    type: "grant", amount: grant.amount, reason: grant.reason, timestamp: grant.effectiveAt, grantId: grant.id,
-    moves: [[grant.id, grant.amount - repaid]], owed: -repaid,
+    type: "grant",
+    amount: grant.amount,
+    reason: grant.reason,
+    timestamp: grant.effectiveAt,
+    grantId: grant.id,
+    moves: [[grant.id, grant.amount - repaid]],
+    owed: -repaid,
   };
 }
 
 function expiry(grant: Grant): JournalEntry {
   assert(grant.expiresAt !== null, "only a grant with an expiry expires");
   return {
-    type: "expire", amount: -grant.remaining, reason: grant.reason, timestamp: grant.expiresAt, grantId: grant.id,
-    moves: [[grant.id, -grant.remaining]], owed: 0n,
+    type: "expire",
+    amount: -grant.remaining,
+    reason: grant.reason,
+    timestamp: grant.expiresAt,
+    grantId: grant.id,
+    moves: [[grant.id, -grant.remaining]],
+    owed: 0n,
   };
 }
 
 /** Takes back what is left of a grant; one that has not taken effect never will. */
 export function voidGrant(wallet: Wallet, grant: Grant, at: number): JournalEntry {
   const entry: JournalEntry = {
-    type: "void", amount: -grant.remaining, reason: grant.reason, timestamp: at, grantId: grant.id,
-    moves: grant.remaining === 0n ? [] : [[grant.id, -grant.remaining]], owed: 0n,
+    type: "void",
+    amount: -grant.remaining,
+    reason: grant.reason,
+    timestamp: at,
+    grantId: grant.id,
+    moves: grant.remaining === 0n ? [] : [[grant.id, -grant.remaining]],
+    owed: 0n,
   };
   post(wallet, entry);
   return entry;

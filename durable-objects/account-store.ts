@@ -9,7 +9,7 @@ import { eventKey } from "../core/event";
 import { parseExact } from "../core/exact-json";
 import { decodeEntry, encodeEntry, type LogEntry } from "../core/log-entry";
 import type { CompiledMeters } from "../core/meter";
-import { DedupIndex, type DedupRef } from "./dedup-index";
+import { DEDUP_KEYS_MAX, DedupIndex, type DedupRef } from "./dedup-index";
 import { FoldStore } from "./fold-store";
 import { Log } from "./log";
 import { isEmpty, migrate } from "./migrations";
@@ -125,7 +125,10 @@ export class AccountStore {
     this.eventsSinceCheckpoint = 0;
   }
 
-  private remember(entry: LogEntry, keys: readonly string[] = entry.events.map(({ source, id }) => eventKey(source, id))): void {
+  private remember(
+    entry: LogEntry,
+    keys: readonly string[] = entry.events.map(({ source, id }) => eventKey(source, id)),
+  ): void {
     for (const [index, key] of keys.entries()) this.dedup.add(key, entry.seq, index);
     if (entry.op) this.dedup.add(operationKey(entry.op.id), entry.seq, 0);
   }
@@ -135,6 +138,11 @@ export class AccountStore {
     for (const [index, event] of entry.events.entries()) this.folds.fold(meters, event, { seq: entry.seq, index });
     // A backfill over many hours: changed folds cannot leave memory before they are saved.
     if (this.folds.pressed) this.checkpoint();
+  }
+
+  /** How many more events and operations the dedup index may remember (docs/limits.md). */
+  get room(): number {
+    return DEDUP_KEYS_MAX - this.dedup.keys;
   }
 
   /** Where an event or operation was recorded, or null when it never was. */
@@ -169,7 +177,10 @@ export class AccountStore {
     try {
       this.storage.transactionSync(() => {
         this.folds.saveDirty();
-        this.state.write("checkpoint", JSON.stringify({ account: encodeAccount(account), unsent: this.folds.unsent() }));
+        this.state.write(
+          "checkpoint",
+          JSON.stringify({ account: encodeAccount(account), unsent: this.folds.unsent() }),
+        );
       });
     } catch (error) {
       this.forget();

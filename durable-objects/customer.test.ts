@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import type { UsageEvent } from "../core/event";
 import { objectName } from "../core/object-name";
-import { Customer } from "./customer";
+import type { Customer } from "./customer";
 import type { Call, ConfigSnapshot, CustomerRpc } from "./rpc";
 import { sha256 } from "./sha256";
 
@@ -14,12 +14,27 @@ const snapshot = (version = 1, rate = "2"): ConfigSnapshot => ({
   defaultTable: "credits",
   burnTables: [
     {
-      key: "credits", version: 1, currency: "CREDITS", effectiveFrom: 0, markup: "1", priceBook: null, mappings: [],
+      key: "credits",
+      version: 1,
+      currency: "CREDITS",
+      effectiveFrom: 0,
+      markup: "1",
+      priceBook: null,
+      mappings: [],
       rules: [{ dimension: "tokens", rate, per: "1000" }],
     },
   ],
   meters: [
-    { id: "m1", key: "tokens_total", eventType: "prompt", aggregation: "SUM", valueProperty: "$.tokens", groupBy: { model: "$.model" }, eventFrom: null, createdAt: 0 },
+    {
+      id: "m1",
+      key: "tokens_total",
+      eventType: "prompt",
+      aggregation: "SUM",
+      valueProperty: "$.tokens",
+      groupBy: { model: "$.model" },
+      eventFrom: null,
+      createdAt: 0,
+    },
   ],
 });
 
@@ -31,17 +46,33 @@ async function customer(name = `customer-${++names}`, config = snapshot()) {
   const call: Call = { namespaceId: NAMESPACE, name, configVersion: config.version };
   await rpc.configure(call, config);
   return {
-    stub, rpc, call, name,
+    stub,
+    rpc,
+    call,
+    name,
     /** Storage is the truth: after this nothing is in memory. */
     evict: () => evictDurableObject(stub),
     ring: () => runDurableObjectAlarm(stub),
     rows: (table: string) =>
       runInDurableObject(stub, (_object: Customer, state) => {
         const exists = state.storage.sql.exec("SELECT 1 FROM sqlite_master WHERE name = ?", table).toArray().length > 0;
-        return exists ? state.storage.sql.exec<{ rows: number }>(`SELECT count(*) AS rows FROM ${table}`).one().rows : null;
+        return exists
+          ? state.storage.sql.exec<{ rows: number }>(`SELECT count(*) AS rows FROM ${table}`).one().rows
+          : null;
       }),
     grant: (amount: string, opId = crypto.randomUUID(), bodyHash = "b") =>
-      rpc.grant(call, { id: null, opId, bodyHash, amount, currency: null, kind: "paid", priority: 0, effectiveAt: null, expiresAt: null, reason: "top up" }),
+      rpc.grant(call, {
+        id: null,
+        opId,
+        bodyHash,
+        amount,
+        currency: null,
+        kind: "paid",
+        priority: 0,
+        effectiveAt: null,
+        expiresAt: null,
+        reason: "top up",
+      }),
     track: (id: string, tokens: number | string, enforce = false) =>
       rpc.track(call, { eventJson: JSON.stringify(event(name, id, { usage: { tokens } })), enforce }),
     record: (events: UsageEvent[]) => rpc.record(call, JSON.stringify(events)),
@@ -53,15 +84,32 @@ async function customer(name = `customer-${++names}`, config = snapshot()) {
 }
 
 const event = (subject: string, id: string, data: UsageEvent["data"], over: Partial<UsageEvent> = {}): UsageEvent => ({
-  id, source: "test", type: "chat", subject, time: 1_700_000_000_000, data, ...over,
+  id,
+  source: "test",
+  type: "chat",
+  subject,
+  time: 1_700_000_000_000,
+  data,
+  ...over,
 });
 
 describe("reads of a name that was never written", () => {
   it("answer an empty wallet and store nothing, tables included", async () => {
     const c = await customer();
-    expect(await c.rpc.wallet(c.call)).toMatchObject({ ok: true, wallet: { customerId: null, userId: c.name, balance: "0", status: "EXHAUSTED", lastTransaction: null } });
-    expect(await c.rpc.check(c.call, JSON.stringify({ feature: "chat", usage: { tokens: 1 } }))).toMatchObject({ ok: true, allowed: false, denial: "insufficient-credits" });
-    expect(await c.rpc.transactions(c.call, { cursor: null, limit: 10 })).toEqual({ ok: true, items: [], nextCursor: null });
+    expect(await c.rpc.wallet(c.call)).toMatchObject({
+      ok: true,
+      wallet: { customerId: null, userId: c.name, balance: "0", status: "EXHAUSTED", lastTransaction: null },
+    });
+    expect(await c.rpc.check(c.call, JSON.stringify({ feature: "chat", usage: { tokens: 1 } }))).toMatchObject({
+      ok: true,
+      allowed: false,
+      denial: "insufficient-credits",
+    });
+    expect(await c.rpc.transactions(c.call, { cursor: null, limit: 10 })).toEqual({
+      ok: true,
+      items: [],
+      nextCursor: null,
+    });
     expect(await c.rpc.verify(c.call, null)).toMatchObject({ ok: true, valid: true, entries: 0 });
     expect(await c.track("1", 5, true)).toMatchObject({ ok: false, reason: "insufficient_credits" });
     expect(await c.rows("migrations")).toBe(null);
@@ -86,7 +134,11 @@ describe("an acknowledged event", () => {
     const batch = ["a", "b", "a"].map((id) => event(c.name, id, { usage: { tokens: "0.1" } }));
     expect(await c.record(batch)).toEqual({ ok: true, recorded: 2, duplicates: 1 });
     await c.evict();
-    expect(await c.record([...batch, event(c.name, "c", { usage: { tokens: "0.1" } })])).toEqual({ ok: true, recorded: 1, duplicates: 3 });
+    expect(await c.record([...batch, event(c.name, "c", { usage: { tokens: "0.1" } })])).toEqual({
+      ok: true,
+      recorded: 1,
+      duplicates: 3,
+    });
     expect(await c.balance()).toBe("-0.0006");
     expect(await c.track("a", "0.1")).toMatchObject({ ok: true, duplicate: true, cost: { amount: "0.0002" } });
   });
@@ -103,8 +155,14 @@ describe("an acknowledged event", () => {
     await c.ring();
     await c.evict();
     expect(await c.balance()).toBe(before);
-    expect(await c.record([event(c.name, "big", null), event(c.name, "3.77", null), event(c.name, "5.999", null)])).toEqual({ ok: true, recorded: 0, duplicates: 3 });
-    expect(await c.track("big", big)).toMatchObject({ ok: true, duplicate: true, cost: { lines: [{ quantity: big }] } });
+    expect(
+      await c.record([event(c.name, "big", null), event(c.name, "3.77", null), event(c.name, "5.999", null)]),
+    ).toEqual({ ok: true, recorded: 0, duplicates: 3 });
+    expect(await c.track("big", big)).toMatchObject({
+      ok: true,
+      duplicate: true,
+      cost: { lines: [{ quantity: big }] },
+    });
     expect(await c.rows("log")).toBeLessThan(40);
     expect(await c.rpc.verify(c.call, null)).toMatchObject({ valid: true, entries: 6_081, balance: before });
   });
@@ -129,12 +187,25 @@ describe("a grant", () => {
   it("expires on time when the alarm rings, though nobody calls", async () => {
     const c = await customer();
     const expiresAt = Date.now() + 50;
-    await c.rpc.grant(c.call, { id: "short", opId: "o", bodyHash: "b", amount: "5", currency: null, kind: "promo", priority: 0, effectiveAt: null, expiresAt, reason: "trial" });
-    await expect.poll(async () => {
-      await c.ring();
-      const page = await c.rpc.transactions(c.call, { cursor: null, limit: 1 });
-      return page.ok && page.items[0];
-    }).toMatchObject({ type: "expire", amount: "-5", balanceAfter: "0", grantId: "short", timestamp: expiresAt });
+    await c.rpc.grant(c.call, {
+      id: "short",
+      opId: "o",
+      bodyHash: "b",
+      amount: "5",
+      currency: null,
+      kind: "promo",
+      priority: 0,
+      effectiveAt: null,
+      expiresAt,
+      reason: "trial",
+    });
+    await expect
+      .poll(async () => {
+        await c.ring();
+        const page = await c.rpc.transactions(c.call, { cursor: null, limit: 1 });
+        return page.ok && page.items[0];
+      })
+      .toMatchObject({ type: "expire", amount: "-5", balanceAfter: "0", grantId: "short", timestamp: expiresAt });
   });
 });
 
@@ -157,18 +228,29 @@ describe("transactions", () => {
     await c.ring();
     await c.evict();
     const seen: { id: string; balanceAfter: string; eventId?: string }[] = [];
-    for (let cursor: string | null = null; ; ) {
-      const page: Awaited<ReturnType<typeof c.rpc.transactions>> = await c.rpc.transactions(c.call, { cursor, limit: 7 });
+    for (let cursor: string | null = null; ;) {
+      const page: Awaited<ReturnType<typeof c.rpc.transactions>> = await c.rpc.transactions(c.call, {
+        cursor,
+        limit: 7,
+      });
       if (!page.ok) throw new Error(page.reason);
       seen.push(...page.items);
       if (page.nextCursor === null) break;
       cursor = page.nextCursor;
     }
     expect(seen).toHaveLength(120);
-    expect(seen.map(({ id }) => id)).toEqual(seen.map(({ id }) => id).toSorted().toReversed());
+    expect(seen.map(({ id }) => id)).toEqual(
+      seen
+        .map(({ id }) => id)
+        .toSorted()
+        .toReversed(),
+    );
     expect(seen.map(({ balanceAfter }) => balanceAfter)).toEqual(seen.map((_, i) => String(-2 * (120 - i))));
     expect(seen[0]?.eventId).toBe("b29");
-    expect(await c.rpc.transactions(c.call, { cursor: "01JD0000000000000000000000", limit: 7 })).toMatchObject({ ok: false, reason: "invalid" });
+    expect(await c.rpc.transactions(c.call, { cursor: "01JD0000000000000000000000", limit: 7 })).toMatchObject({
+      ok: false,
+      reason: "invalid",
+    });
   });
 
   it("that somebody changed in storage are found by verify", async () => {
@@ -199,7 +281,12 @@ describe("configuration", () => {
     const c = await customer(undefined, { ...snapshot(), burnTables: [], defaultTable: null });
     expect(await c.track("1", 1_000)).toMatchObject({ ok: true, cost: null, wallet: { unrated: 1 } });
     await c.rpc.configure(c.call, snapshot(2));
-    expect(await c.rpc.rateUnrated(c.call, { from: null, to: null, after: null })).toEqual({ ok: true, rated: 1, remaining: 0, next: null });
+    expect(await c.rpc.rateUnrated(c.call, { from: null, to: null, after: null })).toEqual({
+      ok: true,
+      rated: 1,
+      remaining: 0,
+      next: null,
+    });
     await c.evict();
     expect(await c.balance()).toBe("-2");
     expect(await c.rpc.rateUnrated(c.call, { from: null, to: null, after: null })).toMatchObject({ rated: 0 });
@@ -212,7 +299,11 @@ describe("names", () => {
     const tracked = await c.track("1", 1);
     const id = tracked.ok && tracked.wallet.customerId;
     const byId = env.CUSTOMER.getByName(objectName(NAMESPACE, String(id), sha256)) as unknown as CustomerRpc;
-    expect(await byId.wallet({ ...c.call, name: String(id) })).toEqual({ ok: false, reason: "moved", home: objectName(NAMESPACE, c.name, sha256) });
+    expect(await byId.wallet({ ...c.call, name: String(id) })).toEqual({
+      ok: false,
+      reason: "moved",
+      home: objectName(NAMESPACE, c.name, sha256),
+    });
   });
 
   it("an empty object becomes a stub for ever, one with data does not", async () => {
@@ -239,7 +330,12 @@ describe("a row that cannot be stored", () => {
     await c.grant("10");
     await runInDurableObject(c.stub, async (object: Customer, state) => {
       state.storage.sql.exec("CREATE TRIGGER full BEFORE INSERT ON log BEGIN SELECT RAISE(ABORT, 'disk full'); END");
-      await expect(object.track(c.call, { eventJson: JSON.stringify(event(c.name, "e", { usage: { tokens: 1_000 } })), enforce: true })).rejects.toThrow(/disk full/);
+      await expect(
+        object.track(c.call, {
+          eventJson: JSON.stringify(event(c.name, "e", { usage: { tokens: 1_000 } })),
+          enforce: true,
+        }),
+      ).rejects.toThrow(/disk full/);
       state.storage.sql.exec("DROP TRIGGER full");
     });
     expect(await c.balance()).toBe("10");

@@ -1,65 +1,58 @@
 /**
  * A customer's Durable Object: the one writer of everything the customer owns. Each call is load ► decide ► append one log
  * row ► answer, with nothing awaited in between; the answer leaves when the row is durable (output gate).
- * Rules are in core/, storage in account-store.ts; here are only the calls of rpc.ts and the alarm.
+ * Rules are in core/, storage in account-store.ts, waking, appending and the alarm in account-object.ts; here are the calls of rpc.ts.
  */
-import { DurableObject } from "cloudflare:workers";
 import { ulid } from "ulid";
 import {
-  draftEntry, forgetRated, grantCredits, isDue, mayTake, patchWallet, rateFor, rateLater, recordEvent, settleInto, takeBackGrant, tableOf,
-  trackEvent, type Account, type GrantRefusal, type PatchRefusal, type RatingRefusal, type SpendRefusal,
+  forgetRated,
+  grantCredits,
+  mayTake,
+  patchWallet,
+  rateFor,
+  rateLater,
+  recordEvent,
+  takeBackGrant,
+  tableOf,
+  trackEvent,
+  type Account,
 } from "../core/account";
-import { decimal, formatDecimal } from "../core/decimal";
+import { decimal } from "../core/decimal";
 import { eventKey, type UsageEvent } from "../core/event";
 import { parseExact } from "../core/exact-json";
-import { makeTag } from "../core/journal";
-import type { Identity, LogEntry } from "../core/log-entry";
-import { objectName } from "../core/object-name";
+import type { LogEntry } from "../core/log-entry";
 import { unratedAfter, type EventRef } from "../core/unrated";
 import { askedUsage, sameUsage, trackedUsage, type Asked } from "../core/tracked";
 import { eventUsage } from "../core/usage";
 import { costView, grantView, walletView, type GrantView, type WalletView } from "../core/views";
 import { nextDeadline } from "../core/wallet";
 import type { RatingMessage } from "../schema/messages";
-import { AccountStore, operationKey, type Known } from "./account-store";
-import { Configuration } from "./configuration";
+import { AccountObject } from "./account-object";
+import { operationKey } from "./account-store";
+import { DEDUP_KEYS_MAX } from "./dedup-index";
 import { transactionsPage, verifySlice, type Page } from "./history";
-import { ratingMessages, sendMessages } from "./outbox";
-import type { Answer, Call, ConfigSnapshot, CostView, CustomerRpc, Redirect, Refusal, TrackCommand, TransactionView } from "./rpc";
-import { sha256 } from "./sha256";
-import { WakeUps } from "./wake-ups";
+import { ratingMessages } from "./outbox";
+import { invalid, refusal } from "./refusal";
+import type {
+  Answer,
+  Call,
+  ConfigSnapshot,
+  CostView,
+  CustomerRpc,
+  Refusal,
+  TrackCommand,
+  TransactionView,
+} from "./rpc";
 
-/** Chores start this long after a write, so that a burst of calls shares them. */
-const CHORES_DELAY_MS = 500;
-/** After a failed alarm: long enough not to spin, short enough to keep the rollups fresh. */
-const RETRY_DELAY_MS = 5_000;
-/** Rollups taken at once: two full messages. */
-const SHIP_BYTES_MAX = 200_000;
-/** More than a log of the documented bound ever needs at once; then the next alarm goes on. */
-const TIDY_STEPS_MAX = 10_000;
 /** Events looked at by one `rateUnrated` call. */
 const RATE_SLICE = 1_000;
+const AT_BOUND: Refusal = {
+  ok: false,
+  reason: "at_bound",
+  detail: `a customer holds at most ${DEDUP_KEYS_MAX} events; send further ones under another subject`,
+};
 
-interface Opened {
-  ok: true;
-  account: Account;
-  now: number;
-}
-
-export class Customer extends DurableObject<Env> implements CustomerRpc {
-  private readonly store = new AccountStore(this.ctx.storage);
-  private readonly configuration = new Configuration();
-  private readonly wakeUps = new WakeUps((at) => void this.ctx.storage.setAlarm(at));
-  private awake = false;
-  /** The last log entry whose totals the queue has, as far as this instance knows. */
-  private shippedSeq = 0;
-  /** The object that owns this name now; null: this one. */
-  private home: string | null = null;
-  /** The sandbox clock's time at the last call; null in live namespaces. */
-  private clockMs: number | null = null;
-  /** The deadline the sandbox clock knows. */
-  private registered: number | null = null;
-
+export class Customer extends AccountObject implements CustomerRpc {
   // ---- Facts and enforced calls
 
   async record(call: Call, eventsJson: string): Promise<Answer<{ recorded: number; duplicates: number }>> {
@@ -68,6 +61,7 @@ export class Customer extends DurableObject<Env> implements CustomerRpc {
     const events = parseExact(eventsJson) as UsageEvent[];
     const fresh = this.unrecorded(events);
     const duplicates = events.length - fresh.size;
+    if (fresh.size > this.store.room) return AT_BOUND;
     if (fresh.size > 0) {
       const entry = this.draft(call, opened);
       for (const event of fresh.values()) recordEvent(opened.account, entry, event, this.configuration.rating);
@@ -76,7 +70,10 @@ export class Customer extends DurableObject<Env> implements CustomerRpc {
     return { ok: true, recorded: fresh.size, duplicates };
   }
 
-  async track(call: Call, { eventJson, enforce }: TrackCommand): Promise<Answer<{ eventId: string; duplicate: boolean; cost: CostView | null; wallet: WalletView }>> {
+  async track(
+    call: Call,
+    { eventJson, enforce }: TrackCommand,
+  ): Promise<Answer<{ eventId: string; duplicate: boolean; cost: CostView | null; wallet: WalletView }>> {
     const opened = this.open(call);
     if (!opened.ok) return opened;
     const { account } = opened;
@@ -85,6 +82,7 @@ export class Customer extends DurableObject<Env> implements CustomerRpc {
     if (!usage.ok) return invalid(`${usage.refusal.field}: ${usage.refusal.detail}`);
     const known = this.store.find(eventKey(event.source, event.id));
     if (known) return this.trackedBefore(call, account, event, known);
+    if (this.store.room < 1) return AT_BOUND;
     const entry = this.draft(call, opened);
     const tracked = trackEvent(account, entry, { event, usage: usage.value, enforce }, this.configuration.rating);
     if (!tracked.ok) return refusal(tracked.refusal);
@@ -96,18 +94,44 @@ export class Customer extends DurableObject<Env> implements CustomerRpc {
   }
 
   /** The original answer of a repeated event. One that came by /events had none: its cost, and the wallet as it is. */
-  private trackedBefore(call: Call, account: Account, event: UsageEvent, known: EventRef): Answer<{ eventId: string; duplicate: boolean; cost: CostView | null; wallet: WalletView }> {
+  private trackedBefore(
+    call: Call,
+    account: Account,
+    event: UsageEvent,
+    known: EventRef,
+  ): Answer<{ eventId: string; duplicate: boolean; cost: CostView | null; wallet: WalletView }> {
     const entry = this.store.entry(known.seq);
     const original = entry.events[known.index];
     if (!original || !sameUsage(original, event)) {
-      return { ok: false, reason: "idempotency_conflict", detail: "this source and id were used for another feature, provider, model or usage; give each event an id of its own" };
+      return {
+        ok: false,
+        reason: "idempotency_conflict",
+        detail:
+          "this source and id were used for another feature, provider, model or usage; give each event an id of its own",
+      };
     }
     const rated = entry.rated.find(({ of, index }) => of === undefined && index === known.index);
     const answer = entry.answer as { wallet: WalletView } | undefined;
-    return { ok: true, eventId: event.id, duplicate: true, cost: rated ? costView(rated.cost) : null, wallet: answer?.wallet ?? walletView(account, call.name) };
+    return {
+      ok: true,
+      eventId: event.id,
+      duplicate: true,
+      cost: rated ? costView(rated.cost) : null,
+      wallet: answer?.wallet ?? walletView(account, call.name),
+    };
   }
 
-  async check(call: Call, usageJson: string): Promise<Answer<{ allowed: boolean; denial: null | "insufficient-credits" | "unpriced-usage" | "wallet-frozen"; cost: CostView | null; wallet: WalletView }>> {
+  async check(
+    call: Call,
+    usageJson: string,
+  ): Promise<
+    Answer<{
+      allowed: boolean;
+      denial: null | "insufficient-credits" | "unpriced-usage" | "wallet-frozen";
+      cost: CostView | null;
+      wallet: WalletView;
+    }>
+  > {
     const opened = this.open(call);
     if (!opened.ok) return opened;
     const usage = askedUsage(parseExact(usageJson) as Asked);
@@ -120,7 +144,11 @@ export class Customer extends DurableObject<Env> implements CustomerRpc {
       return { ok: true, allowed: false, denial: "unpriced-usage", cost: null, wallet };
     }
     const allowed = mayTake(account, rated.value.amount);
-    const denial = allowed.ok ? null : allowed.refusal.reason === "wallet_frozen" ? "wallet-frozen" : "insufficient-credits";
+    const denial = allowed.ok
+      ? null
+      : allowed.refusal.reason === "wallet_frozen"
+        ? "wallet-frozen"
+        : "insufficient-credits";
     return { ok: true, allowed: allowed.ok, denial, cost: costView(rated.value), wallet };
   }
 
@@ -141,35 +169,54 @@ export class Customer extends DurableObject<Env> implements CustomerRpc {
     return opened.ok ? { ok: true, wallet: walletView(opened.account, call.name) } : opened;
   }
 
-  async patchWallet(call: Call, patch: Parameters<CustomerRpc["patchWallet"]>[1]): Promise<Answer<{ wallet: WalletView }>> {
+  async patchWallet(
+    call: Call,
+    patch: Parameters<CustomerRpc["patchWallet"]>[1],
+  ): Promise<Answer<{ wallet: WalletView }>> {
     const opened = this.open(call);
     if (!opened.ok) return opened;
     const entry = this.draft(call, opened);
-    const patched = patchWallet(opened.account, entry, {
-      ...(patch.overdraftLimit !== undefined && { overdraftLimit: decimal(patch.overdraftLimit) }),
-      ...(patch.currency !== undefined && { currency: patch.currency }),
-      ...(patch.burnTable !== undefined && { burnTable: patch.burnTable }),
-      ...(patch.status !== undefined && { frozen: patch.status === "FROZEN" }),
-    }, this.configuration.rating);
+    const patched = patchWallet(
+      opened.account,
+      entry,
+      {
+        ...(patch.overdraftLimit !== undefined && { overdraftLimit: decimal(patch.overdraftLimit) }),
+        ...(patch.currency !== undefined && { currency: patch.currency }),
+        ...(patch.burnTable !== undefined && { burnTable: patch.burnTable }),
+        ...(patch.status !== undefined && { frozen: patch.status === "FROZEN" }),
+      },
+      this.configuration.rating,
+    );
     if (!patched.ok) return refusal(patched.refusal);
     await this.commit(entry);
     return { ok: true, wallet: walletView(opened.account, call.name) };
   }
 
-  async grant(call: Call, op: Parameters<CustomerRpc["grant"]>[1]): Promise<Answer<{ grant: GrantView; duplicate: boolean }>> {
+  async grant(
+    call: Call,
+    op: Parameters<CustomerRpc["grant"]>[1],
+  ): Promise<Answer<{ grant: GrantView; duplicate: boolean }>> {
     const opened = this.open(call);
     if (!opened.ok) return opened;
     const known = this.store.find(operationKey(op.opId));
     if (known) {
       const original = this.store.entry(known.seq);
       if (original.op?.bodyHash !== op.bodyHash) {
-        return { ok: false, reason: "idempotency_conflict", detail: "this idempotency key or id was used with another body; use a new one for a new grant" };
+        return {
+          ok: false,
+          reason: "idempotency_conflict",
+          detail: "this idempotency key or id was used with another body; use a new one for a new grant",
+        };
       }
       return { ok: true, grant: (original.answer as { grant: GrantView }).grant, duplicate: true };
     }
     const entry = this.draft(call, opened);
     entry.op = { id: op.opId, bodyHash: op.bodyHash };
-    const granted = grantCredits(opened.account, entry, { ...op, id: op.id ?? ulid(entry.at), amount: decimal(op.amount) });
+    const granted = grantCredits(opened.account, entry, {
+      ...op,
+      id: op.id ?? ulid(entry.at),
+      amount: decimal(op.amount),
+    });
     if (!granted.ok) return refusal(granted.refusal);
     const grant = grantView(granted.value, entry.at);
     entry.answer = { grant };
@@ -189,21 +236,30 @@ export class Customer extends DurableObject<Env> implements CustomerRpc {
     return { ok: true, grant: grantView(voided.value, entry.at) };
   }
 
-  async grants(call: Call, { cursor, limit }: { cursor: string | null; limit: number }): Promise<Answer<Page<GrantView>>> {
+  async grants(
+    call: Call,
+    { cursor, limit }: { cursor: string | null; limit: number },
+  ): Promise<Answer<Page<GrantView>>> {
     const opened = this.open(call);
     if (!opened.ok) return opened;
     const newestFirst = [...opened.account.wallet.grants.values()].toReversed();
     const start = cursor === null ? 0 : newestFirst.findIndex(({ id }) => id === cursor) + 1;
-    if (start === 0 && cursor !== null) return invalid("cursor: no grant of this wallet; use the nextCursor of the page before");
+    if (start === 0 && cursor !== null)
+      return invalid("cursor: no grant of this wallet; use the nextCursor of the page before");
     const items = newestFirst.slice(start, start + limit).map((grant) => grantView(grant, opened.now));
     return { ok: true, items, nextCursor: start + limit < newestFirst.length ? (items.at(-1)?.id ?? null) : null };
   }
 
-  async transactions(call: Call, { cursor, limit }: { cursor: string | null; limit: number }): Promise<Answer<Page<TransactionView>>> {
+  async transactions(
+    call: Call,
+    { cursor, limit }: { cursor: string | null; limit: number },
+  ): Promise<Answer<Page<TransactionView>>> {
     const opened = this.open(call);
     if (!opened.ok) return opened;
     const page = transactionsPage(this.store, opened.account, cursor, limit);
-    return page ? { ok: true, ...page } : invalid("cursor: no transaction of this wallet; use the nextCursor of the page before");
+    return page
+      ? { ok: true, ...page }
+      : invalid("cursor: no transaction of this wallet; use the nextCursor of the page before");
   }
 
   async verify(call: Call, from: string | null): ReturnType<CustomerRpc["verify"]> {
@@ -211,12 +267,19 @@ export class Customer extends DurableObject<Env> implements CustomerRpc {
     return opened.ok ? { ok: true, ...verifySlice(this.store, opened.account, from) } : opened;
   }
 
-  async rateUnrated(call: Call, slice: { from: number | null; to: number | null; after: string | null }): Promise<Answer<{ rated: number; remaining: number; next: string | null }>> {
+  async rateUnrated(
+    call: Call,
+    slice: { from: number | null; to: number | null; after: string | null },
+  ): Promise<Answer<{ rated: number; remaining: number; next: string | null }>> {
     const opened = this.open(call);
     if (!opened.ok) return opened;
     const { account } = opened;
     const { rating } = this.configuration;
-    const refs = unratedAfter(account.unrated, slice.after === null ? null : (JSON.parse(slice.after) as EventRef), RATE_SLICE);
+    const refs = unratedAfter(
+      account.unrated,
+      slice.after === null ? null : (JSON.parse(slice.after) as EventRef),
+      RATE_SLICE,
+    );
     const entry = this.draft(call, opened);
     for (const late of this.eventsAt(refs)) {
       const { event } = late;
@@ -282,177 +345,4 @@ export class Customer extends DurableObject<Env> implements CustomerRpc {
     }
     return fresh;
   }
-
-  // ---- Load and append
-
-  /** Reads what this instance has forgotten. */
-  private wake(): void {
-    if (this.awake) return;
-    if (!this.store.empty) {
-      this.home = this.store.state.read("home");
-      this.configuration.restore(this.store.state);
-    }
-    this.awake = true;
-  }
-
-  /** The namespace is part of an object's name: a call that carries another is a bug, never an answer. */
-  private guard(call: Call): void {
-    const name = this.ctx.id.name;
-    if (name !== undefined && !name.startsWith(`${call.namespaceId}/`)) throw new Error("a call of another namespace reached this object");
-    this.wake();
-  }
-
-  /** Loads the account for a call and writes down what fell due before it. */
-  private open(call: Call): Opened | Redirect {
-    this.guard(call);
-    if (this.home !== null) return { ok: false, reason: "moved", home: this.home };
-    if (this.configuration.version < call.configVersion) return { ok: false, reason: "stale_config", have: this.configuration.version };
-    this.clockMs = call.clockMs ?? null;
-    const account = this.account;
-    const now = Math.max(account.at, call.clockMs ?? Date.now());
-    if (account.identity && isDue(account, now)) {
-      const entry = draftEntry(account, now, neverFirst);
-      settleInto(account, entry);
-      this.append(entry);
-    }
-    return { ok: true, account, now };
-  }
-
-  private get account(): Account {
-    return this.store.load(this.configuration.meters);
-  }
-
-  private draft(call: Call, { account, now }: Opened): LogEntry {
-    return draftEntry(account, now, () => this.newIdentity(call, now));
-  }
-
-  private newIdentity(call: Call, now: number): Identity {
-    const object = this.ctx.id.name ?? objectName(call.namespaceId, call.name, sha256);
-    const tag = makeTag(crypto.getRandomValues(new Uint32Array(1))[0]! % 2 ** 20);
-    return { namespaceId: call.namespaceId, object, customerId: ulid(now), key: call.name, epoch: ulid(now), tag, createdAt: now, sandbox: call.clockMs !== undefined };
-  }
-
-  /** Appends the entry; then what must be known before the answer leaves: the customer id's own object, the sandbox clock. */
-  private async commit(entry: LogEntry, known?: Known): Promise<void> {
-    this.append(entry, known);
-    if (entry.identity) await this.announce(entry.identity);
-    await this.registerDeadline();
-  }
-
-  private append(entry: LogEntry, known?: Known): void {
-    this.store.commit(entry, this.configuration.meters, known);
-    this.configuration.save(this.store.state);
-    if (!this.wakeUps.has("chores")) this.wakeUps.propose("chores", Date.now() + CHORES_DELAY_MS);
-    if (this.clockMs === null) this.wakeUps.propose("deadline", nextDeadline(this.account.wallet));
-    this.wakeUps.arm();
-  }
-
-  /** Gives the customer id an object of its own that points here, so that calls by id find this one. Repeated by the alarm. */
-  private async announce({ namespaceId, customerId, object }: Identity): Promise<void> {
-    const call: Call = { namespaceId, name: customerId, configVersion: 0 };
-    try {
-      await this.env.CUSTOMER.getByName(objectName(namespaceId, customerId, sha256)).linkTo(call, object);
-      this.store.state.write("announced", "yes");
-    } catch (error) {
-      // The customer's call has succeeded: only its id is not known yet.
-      this.report("announce", error);
-    }
-  }
-
-  /** A sandbox's deadlines are run by its clock, in the order of all its customers. */
-  private async registerDeadline(): Promise<void> {
-    const { identity, wallet } = this.account;
-    const next = nextDeadline(wallet);
-    if (this.clockMs === null || !identity || next === this.registered) return;
-    await this.env.CLOCK.getByName(identity.namespaceId).register(identity.object, next);
-    this.registered = next;
-  }
-
-  // ---- The alarm: whatever can be made again from the log is done here, outside any call
-
-  override async alarm(): Promise<void> {
-    this.wakeUps.rang();
-    this.wake();
-    const { identity } = this.account;
-    if (!identity) return;
-    this.wakeUps.propose("chores", null);
-    try {
-      await this.settleDue(identity);
-      if (this.store.state.read("announced") === null) await this.announce(identity);
-      await this.ship();
-      await this.tidy();
-    } catch (error) {
-      this.report("chores", error);
-      this.wakeUps.propose("chores", Date.now() + RETRY_DELAY_MS);
-    }
-    this.wakeUps.arm();
-  }
-
-  /** Grants that take effect or expire, on time even when nobody calls. */
-  private async settleDue({ sandbox, namespaceId }: Identity): Promise<void> {
-    const clockMs = sandbox ? ((await this.env.CLOCK.getByName(namespaceId).now()) ?? Date.now()) : Date.now();
-    const account = this.account;
-    const now = Math.max(account.at, clockMs);
-    if (!isDue(account, now)) return;
-    const entry = draftEntry(account, now, neverFirst);
-    settleInto(account, entry);
-    this.append(entry);
-  }
-
-  /** Sends the running totals that changed. What could not be sent stays unsent. */
-  private async ship(): Promise<void> {
-    if (this.shippedSeq === this.account.seq) return;
-    for (;;) {
-      const { account } = this;
-      const { seq } = account;
-      const { folds } = this.store;
-      const taken = folds.takeUnsent(this.configuration.meters, SHIP_BYTES_MAX);
-      // Asked before the await: what calls add meanwhile is the next alarm's.
-      const isAll = !folds.hasUnsent;
-      try {
-        await sendMessages(this.env.RATING, ratingMessages(account, taken?.rows ?? [], Date.now()));
-      } catch (error) {
-        taken?.putBack();
-        throw error;
-      }
-      taken?.sent();
-      if (!isAll) continue;
-      this.shippedSeq = seq;
-      return;
-    }
-  }
-
-  /** Bounded steps with calls let in between. */
-  private async tidy(): Promise<void> {
-    for (let step = 0; step < TIDY_STEPS_MAX && this.store.tidy(); step++) await scheduler.wait(0);
-  }
-
-  private report(what: string, error: unknown): void {
-    console.error(JSON.stringify({ message: `customer object: ${what} failed and will be tried again`, error: String(error) }));
-  }
 }
-
-const neverFirst = (): never => {
-  throw new Error("nothing falls due before the first write");
-};
-
-/** A refusal of core as it crosses: decimals as text. */
-function refusal(core: RatingRefusal | SpendRefusal | GrantRefusal | PatchRefusal | { reason: "unknown_grant" | "grant_closed"; detail: string }): Refusal {
-  switch (core.reason) {
-    case "unpriced":
-      return { ok: false, reason: "unpriced_usage", detail: core.detail };
-    case "insufficient_credits":
-      return { ok: false, reason: core.reason, available: formatDecimal(core.available), required: formatDecimal(core.required), currency: core.currency };
-    case "wallet_frozen":
-    case "currency_mismatch":
-    case "at_bound":
-    case "invalid":
-    case "idempotency_conflict":
-    case "unknown_burn_table":
-    case "unknown_grant":
-    case "grant_closed":
-      return { ok: false, ...core };
-  }
-}
-
-const invalid = (detail: string): Refusal => ({ ok: false, reason: "invalid", detail });

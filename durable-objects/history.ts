@@ -20,7 +20,12 @@ export interface Page<T> {
 }
 
 /** Transactions before the one that `cursor` names (null: from the newest); null when the cursor names none of this wallet. */
-export function transactionsPage(store: AccountStore, account: Account, cursor: string | null, limit: number): Page<TransactionView> | null {
+export function transactionsPage(
+  store: AccountStore,
+  account: Account,
+  cursor: string | null,
+  limit: number,
+): Page<TransactionView> | null {
   if (!account.identity) return { items: [], nextCursor: null };
   const { tag } = account.identity;
   const place = cursor === null ? { seq: account.seq + 1, index: 0 } : locateTransaction(cursor, tag);
@@ -58,10 +63,18 @@ interface VerifyState {
 
 /** Recomputes balances and hashes from the log, from `from` (null: the start) for about VERIFY_SLICE journal entries. */
 export function verifySlice(store: AccountStore, account: Account, from: string | null): VerifySlice {
-  const start: VerifyState = from === null ? { seq: 0, entries: 0, balance: "0", head: GENESIS_HASH } : (JSON.parse(from) as VerifyState);
+  const start: VerifyState =
+    from === null ? { seq: 0, entries: 0, balance: "0", head: GENESIS_HASH } : (JSON.parse(from) as VerifyState);
   let { seq, entries, head } = start;
   let balance = BigInt(start.balance);
-  const broken = (detail: string): VerifySlice => ({ valid: false, entries, balance: formatDecimal(balance), head, next: null, detail });
+  const broken = (detail: string): VerifySlice => ({
+    valid: false,
+    entries,
+    balance: formatDecimal(balance),
+    head,
+    next: null,
+    detail,
+  });
   if (account.identity) {
     const last = entries + VERIFY_SLICE;
     for (const stored of store.log.forward(seq + 1, { journalOnly: true })) {
@@ -76,7 +89,14 @@ export function verifySlice(store: AccountStore, account: Account, from: string 
       seq = entry.seq;
       if (entries >= last && seq < account.seq) {
         const next: VerifyState = { seq, entries, balance: balance.toString(), head };
-        return { valid: true, entries, balance: formatDecimal(balance), head, next: JSON.stringify(next), detail: null };
+        return {
+          valid: true,
+          entries,
+          balance: formatDecimal(balance),
+          head,
+          next: JSON.stringify(next),
+          detail: null,
+        };
       }
     }
   }

@@ -28,7 +28,8 @@ export function migrate(sql: SqlStorage, upTo = Infinity): void {
   sql.exec("CREATE TABLE IF NOT EXISTS migrations (id INTEGER PRIMARY KEY)");
   const applied = sql.exec<{ id: number }>("SELECT id FROM migrations ORDER BY id").toArray();
   for (const [place, { id }] of applied.entries()) {
-    if (MIGRATIONS[place]?.id !== id) throw new Error(`migration ${id} was applied but is not in the list: it is append-only`);
+    if (MIGRATIONS[place]?.id !== id)
+      throw new Error(`migration ${id} was applied but is not in the list: it is append-only`);
   }
   for (const migration of MIGRATIONS.slice(applied.length)) {
     if (migration.id > upTo) return;

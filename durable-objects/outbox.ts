@@ -4,7 +4,14 @@
  */
 import type { Account } from "../core/account";
 import { walletView } from "../core/views";
-import { MESSAGE_BYTES_MAX, messageBytes, SEND_BATCH_BYTES_MAX, SEND_BATCH_MESSAGES_MAX, type RatingMessage, type Rollup } from "../schema/messages";
+import {
+  MESSAGE_BYTES_MAX,
+  messageBytes,
+  SEND_BATCH_BYTES_MAX,
+  SEND_BATCH_MESSAGES_MAX,
+  type RatingMessage,
+  type Rollup,
+} from "../schema/messages";
 
 /** The account and these rollups as messages, each small enough for the queue. An account that never wrote has none. */
 export function ratingMessages(account: Account, rollups: readonly Rollup[], sentAt: number): RatingMessage[] {
@@ -18,7 +25,13 @@ export function ratingMessages(account: Account, rollups: readonly Rollup[], sen
     epoch: identity.epoch,
     seq: account.seq,
     sentAt,
-    customer: { id: identity.customerId, key: identity.key, name: null, home: identity.object, createdAt: identity.createdAt },
+    customer: {
+      id: identity.customerId,
+      key: identity.key,
+      name: null,
+      home: identity.object,
+      createdAt: identity.createdAt,
+    },
     wallet: { balance, held, currency, status, unrated },
     rollups: [],
     eventCount: account.events,

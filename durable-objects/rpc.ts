@@ -28,7 +28,13 @@ export interface ConfigSnapshot {
 }
 
 /** The same shape with every bigint as its canonical decimal string. */
-export type Stored<T> = T extends bigint ? string : T extends (infer U)[] ? Stored<U>[] : T extends object ? { [K in keyof T]: Stored<T[K]> } : T;
+export type Stored<T> = T extends bigint
+  ? string
+  : T extends (infer U)[]
+    ? Stored<U>[]
+    : T extends object
+      ? { [K in keyof T]: Stored<T[K]> }
+      : T;
 
 /** Answers any call may get instead of its own. The edge handles each once, then answers 503. */
 export type Redirect =
@@ -65,20 +71,71 @@ export interface TrackCommand {
 export interface CustomerRpc {
   /** Facts: a JSON array of normalized events, all of this customer, at most EVENTS_PER_CALL_MAX. All of it or (a throw) none. */
   record(call: Call, eventsJson: string): Promise<Answer<{ recorded: number; duplicates: number }>>;
-  track(call: Call, command: TrackCommand): Promise<Answer<{ eventId: string; duplicate: boolean; cost: CostView | null; wallet: WalletView }>>;
-  check(call: Call, usageJson: string): Promise<Answer<{ allowed: boolean; denial: null | "insufficient-credits" | "unpriced-usage" | "wallet-frozen"; cost: CostView | null; wallet: WalletView }>>;
+  track(
+    call: Call,
+    command: TrackCommand,
+  ): Promise<Answer<{ eventId: string; duplicate: boolean; cost: CostView | null; wallet: WalletView }>>;
+  check(
+    call: Call,
+    usageJson: string,
+  ): Promise<
+    Answer<{
+      allowed: boolean;
+      denial: null | "insufficient-credits" | "unpriced-usage" | "wallet-frozen";
+      cost: CostView | null;
+      wallet: WalletView;
+    }>
+  >;
   /** Rates against this customer's table; changes nothing. usageJson: {feature, usage, provider?, model?, time?}. */
   quote(call: Call, usageJson: string): Promise<Answer<{ cost: CostView }>>;
   wallet(call: Call): Promise<Answer<{ wallet: WalletView }>>;
-  patchWallet(call: Call, patch: { overdraftLimit?: string; currency?: string; burnTable?: string | null; status?: "ACTIVE" | "FROZEN" }): Promise<Answer<{ wallet: WalletView }>>;
-  grant(call: Call, op: { id: string | null; opId: string; bodyHash: string; amount: string; currency: string | null; kind: "paid" | "promo"; priority: number; effectiveAt: number | null; expiresAt: number | null; reason: string }): Promise<Answer<{ grant: GrantView; duplicate: boolean }>>;
+  patchWallet(
+    call: Call,
+    patch: { overdraftLimit?: string; currency?: string; burnTable?: string | null; status?: "ACTIVE" | "FROZEN" },
+  ): Promise<Answer<{ wallet: WalletView }>>;
+  grant(
+    call: Call,
+    op: {
+      id: string | null;
+      opId: string;
+      bodyHash: string;
+      amount: string;
+      currency: string | null;
+      kind: "paid" | "promo";
+      priority: number;
+      effectiveAt: number | null;
+      expiresAt: number | null;
+      reason: string;
+    },
+  ): Promise<Answer<{ grant: GrantView; duplicate: boolean }>>;
   voidGrant(call: Call, grantId: string): Promise<Answer<{ grant: GrantView }>>;
-  grants(call: Call, page: { cursor: string | null; limit: number }): Promise<Answer<{ items: GrantView[]; nextCursor: string | null }>>;
-  transactions(call: Call, page: { cursor: string | null; limit: number }): Promise<Answer<{ items: TransactionView[]; nextCursor: string | null }>>;
+  grants(
+    call: Call,
+    page: { cursor: string | null; limit: number },
+  ): Promise<Answer<{ items: GrantView[]; nextCursor: string | null }>>;
+  transactions(
+    call: Call,
+    page: { cursor: string | null; limit: number },
+  ): Promise<Answer<{ items: TransactionView[]; nextCursor: string | null }>>;
   /** One slice of the check; call again with `next` until it is null. The edge adds nothing: each slice carries all state. */
-  verify(call: Call, from: string | null): Promise<Answer<{ valid: boolean; entries: number; balance: string; head: string; next: string | null; detail: string | null }>>;
+  verify(
+    call: Call,
+    from: string | null,
+  ): Promise<
+    Answer<{
+      valid: boolean;
+      entries: number;
+      balance: string;
+      head: string;
+      next: string | null;
+      detail: string | null;
+    }>
+  >;
   /** Rates recorded events that had no price, oldest first, a slice a call; call again with `after: next` until `next` is null. */
-  rateUnrated(call: Call, slice: { from: number | null; to: number | null; after: string | null }): Promise<Answer<{ rated: number; remaining: number; next: string | null }>>;
+  rateUnrated(
+    call: Call,
+    slice: { from: number | null; to: number | null; after: string | null },
+  ): Promise<Answer<{ rated: number; remaining: number; next: string | null }>>;
   /** Never replaces a newer version by an older one. Writes nothing on an object that holds no data (kept in memory). */
   configure(call: Call, snapshot: ConfigSnapshot): Promise<{ ok: true }>;
   /** Makes this name point at `home`. An empty object becomes a stub; one with data answers `has_data` (merged in a later issue). */

@@ -36,6 +36,10 @@ export class State {
     const body = new Uint8Array(1 + deflated.byteLength);
     body[0] = DEFLATED_JSON;
     body.set(deflated, 1);
-    this.sql.exec("INSERT INTO state (key, body) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body", key, body);
+    this.sql.exec(
+      "INSERT INTO state (key, body) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body",
+      key,
+      body,
+    );
   }
 }

@@ -32,17 +32,30 @@ const call = async (path: string, body?: unknown, type = "application/json") => 
   return { status: response.status, body: (text === "" ? null : JSON.parse(text)) as Record<string, unknown> };
 };
 
-const track = (id: string) => call("/api/v1/track", { customer: "singles", feature: "chat", usage: { tokens: 1 }, source: "kill", id });
+const track = (id: string) =>
+  call("/api/v1/track", { customer: "singles", feature: "chat", usage: { tokens: 1 }, source: "kill", id });
 const ingest = (ids: string[]) =>
   call(
     "/api/v1/events",
-    ids.map((id) => ({ specversion: "1.0", id, source: "kill", type: "chat", subject: "batches", data: { usage: { tokens: 1 } } })),
+    ids.map((id) => ({
+      specversion: "1.0",
+      id,
+      source: "kill",
+      type: "chat",
+      subject: "batches",
+      data: { usage: { tokens: 1 } },
+    })),
     "application/cloudevents-batch+json",
   );
 const balance = async (customer: string) => (await call(`/api/v1/wallets/${customer}`)).body.balance;
 
 it("keeps every acknowledged event, once, by both roads, when the process is killed under load", async () => {
-  const made = await call("/api/v1/burn-tables", { key: "credits", currency: "CREDITS", effectiveFrom: "2020-01-01T00:00:00Z", rules: [{ dimension: "tokens", rate: 1, per: 1 }] });
+  const made = await call("/api/v1/burn-tables", {
+    key: "credits",
+    currency: "CREDITS",
+    effectiveFrom: "2020-01-01T00:00:00Z",
+    rules: [{ dimension: "tokens", rate: 1, per: 1 }],
+  });
   expect(made.status).toBe(201);
 
   const sent = { singles: [] as string[], batches: [] as string[][] };
@@ -66,10 +79,12 @@ it("keeps every acknowledged event, once, by both roads, when the process is kil
   const writers = Promise.allSettled(Array.from({ length: WRITERS }, (_, name) => writer(name)));
   await loaded;
   await server.kill();
-  for (const ended of await writers) expect(ended).toMatchObject({ status: "rejected", reason: { message: "fetch failed" } });
+  for (const ended of await writers)
+    expect(ended).toMatchObject({ status: "rejected", reason: { message: "fetch failed" } });
 
   server = await serve(stateDir);
-  for (const id of acknowledged.singles) expect(await track(id)).toMatchObject({ status: 200, body: { duplicate: true } });
+  for (const id of acknowledged.singles)
+    expect(await track(id)).toMatchObject({ status: 200, body: { duplicate: true } });
   // What was under way may be there or not; sending it again settles it, and changes nothing of the rest.
   for (const id of sent.singles) expect((await track(id)).status).toBe(200);
   const kept = -Number(await balance("batches"));

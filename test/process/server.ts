@@ -18,7 +18,10 @@ export interface Server {
 export async function serve(stateDir: string): Promise<Server> {
   const port = await freePort();
   const env = { ...process.env, PORT: String(port), TOLLGATE_STATE: stateDir, NODE_OPTIONS: "" };
-  const child = spawn(process.execPath, ["--import", HOOKS, join(ROOT, "scripts", "serve.ts")], { env, detached: true });
+  const child = spawn(process.execPath, ["--import", HOOKS, join(ROOT, "scripts", "serve.ts")], {
+    env,
+    detached: true,
+  });
   const closed = once(child, "close");
   let output = "";
   const ready = new Promise<void>((done) => {

@@ -1,0 +1,212 @@
+/**
+ * The machinery of a customer's object: it reads what an instance has forgotten, gives a call the account to decide on, appends
+ * the entry it decided, and does from the alarm what can be made again from the log. No call of rpc.ts and no rule is here.
+ */
+import { DurableObject } from "cloudflare:workers";
+import { ulid } from "ulid";
+import { draftEntry, isDue, settleInto, type Account } from "../core/account";
+import { makeTag } from "../core/journal";
+import type { Identity, LogEntry } from "../core/log-entry";
+import { objectName } from "../core/object-name";
+import { nextDeadline } from "../core/wallet";
+import { AccountStore, type Known } from "./account-store";
+import { Configuration } from "./configuration";
+import { ratingMessages, sendMessages } from "./outbox";
+import type { Call, Redirect } from "./rpc";
+import { sha256 } from "./sha256";
+import { WakeUps } from "./wake-ups";
+
+/** Chores start this long after a write, so that a burst of calls shares them. */
+const CHORES_DELAY_MS = 500;
+/** After a failed alarm: long enough not to spin, short enough to keep the rollups fresh. */
+const RETRY_DELAY_MS = 5_000;
+/** Rollups taken at once: two full messages. */
+const SHIP_BYTES_MAX = 200_000;
+/** More than a log of the documented bound ever needs at once; then the next alarm goes on. */
+const TIDY_STEPS_MAX = 10_000;
+/** What a call decides on. */
+export interface Opened {
+  ok: true;
+  account: Account;
+  now: number;
+}
+
+export abstract class AccountObject extends DurableObject<Env> {
+  protected readonly store = new AccountStore(this.ctx.storage);
+  protected readonly configuration = new Configuration();
+  private readonly wakeUps = new WakeUps((at) => void this.ctx.storage.setAlarm(at));
+  private awake = false;
+  /** The last log entry whose totals the queue has, as far as this instance knows. */
+  private shippedSeq = 0;
+  /** The object that owns this name now; null: this one. */
+  protected home: string | null = null;
+  /** The sandbox clock's time at the last call; null in live namespaces. */
+  private clockMs: number | null = null;
+  /** The deadline the sandbox clock knows. */
+  private registered: number | null = null;
+
+  // ---- Load and append
+
+  /** Reads what this instance has forgotten. */
+  private wake(): void {
+    if (this.awake) return;
+    if (!this.store.empty) {
+      this.home = this.store.state.read("home");
+      this.configuration.restore(this.store.state);
+    }
+    this.awake = true;
+  }
+
+  /** The namespace is part of an object's name: a call that carries another is a bug, never an answer. */
+  protected guard(call: Call): void {
+    const name = this.ctx.id.name;
+    if (name !== undefined && !name.startsWith(`${call.namespaceId}/`))
+      throw new Error("a call of another namespace reached this object");
+    this.wake();
+  }
+
+  /** Loads the account for a call and writes down what fell due before it. */
+  protected open(call: Call): Opened | Redirect {
+    this.guard(call);
+    if (this.home !== null) return { ok: false, reason: "moved", home: this.home };
+    if (this.configuration.version < call.configVersion)
+      return { ok: false, reason: "stale_config", have: this.configuration.version };
+    this.clockMs = call.clockMs ?? null;
+    const account = this.account;
+    const now = Math.max(account.at, call.clockMs ?? Date.now());
+    if (account.identity && isDue(account, now)) {
+      const entry = draftEntry(account, now, neverFirst);
+      settleInto(account, entry);
+      this.append(entry);
+    }
+    return { ok: true, account, now };
+  }
+
+  protected get account(): Account {
+    return this.store.load(this.configuration.meters);
+  }
+
+  protected draft(call: Call, { account, now }: Opened): LogEntry {
+    return draftEntry(account, now, () => this.newIdentity(call, now));
+  }
+
+  private newIdentity(call: Call, now: number): Identity {
+    const object = this.ctx.id.name ?? objectName(call.namespaceId, call.name, sha256);
+    const tag = makeTag(crypto.getRandomValues(new Uint32Array(1))[0]! % 2 ** 20);
+    return {
+      namespaceId: call.namespaceId,
+      object,
+      customerId: ulid(now),
+      key: call.name,
+      epoch: ulid(now),
+      tag,
+      createdAt: now,
+      sandbox: call.clockMs !== undefined,
+    };
+  }
+
+  /** Appends the entry; then what must be known before the answer leaves: the customer id's own object, the sandbox clock. */
+  protected async commit(entry: LogEntry, known?: Known): Promise<void> {
+    this.append(entry, known);
+    if (entry.identity) await this.announce(entry.identity);
+    await this.registerDeadline();
+  }
+
+  protected append(entry: LogEntry, known?: Known): void {
+    this.store.commit(entry, this.configuration.meters, known);
+    this.configuration.save(this.store.state);
+    if (!this.wakeUps.has("chores")) this.wakeUps.propose("chores", Date.now() + CHORES_DELAY_MS);
+    if (this.clockMs === null) this.wakeUps.propose("deadline", nextDeadline(this.account.wallet));
+    this.wakeUps.arm();
+  }
+
+  /** Gives the customer id an object of its own that points here, so that calls by id find this one. Repeated by the alarm. */
+  private async announce({ namespaceId, customerId, object }: Identity): Promise<void> {
+    const call: Call = { namespaceId, name: customerId, configVersion: 0 };
+    try {
+      await this.env.CUSTOMER.getByName(objectName(namespaceId, customerId, sha256)).linkTo(call, object);
+      this.store.state.write("announced", "yes");
+    } catch (error) {
+      // The customer's call has succeeded: only its id is not known yet.
+      this.report("announce", error);
+    }
+  }
+
+  /** A sandbox's deadlines are run by its clock, in the order of all its customers. */
+  private async registerDeadline(): Promise<void> {
+    const { identity, wallet } = this.account;
+    const next = nextDeadline(wallet);
+    if (this.clockMs === null || !identity || next === this.registered) return;
+    await this.env.CLOCK.getByName(identity.namespaceId).register(identity.object, next);
+    this.registered = next;
+  }
+
+  // ---- The alarm: whatever can be made again from the log is done here, outside any call
+
+  override async alarm(): Promise<void> {
+    this.wakeUps.rang();
+    this.wake();
+    const { identity } = this.account;
+    if (!identity) return;
+    this.wakeUps.propose("chores", null);
+    try {
+      await this.settleDue(identity);
+      if (this.store.state.read("announced") === null) await this.announce(identity);
+      await this.ship();
+      await this.tidy();
+    } catch (error) {
+      this.report("chores", error);
+      this.wakeUps.propose("chores", Date.now() + RETRY_DELAY_MS);
+    }
+    this.wakeUps.arm();
+  }
+
+  /** Grants that take effect or expire, on time even when nobody calls. */
+  private async settleDue({ sandbox, namespaceId }: Identity): Promise<void> {
+    const clockMs = sandbox ? ((await this.env.CLOCK.getByName(namespaceId).now()) ?? Date.now()) : Date.now();
+    const account = this.account;
+    const now = Math.max(account.at, clockMs);
+    if (!isDue(account, now)) return;
+    const entry = draftEntry(account, now, neverFirst);
+    settleInto(account, entry);
+    this.append(entry);
+  }
+
+  /** Sends the running totals that changed. What could not be sent stays unsent. */
+  private async ship(): Promise<void> {
+    if (this.shippedSeq === this.account.seq) return;
+    for (;;) {
+      const { account } = this;
+      const { seq } = account;
+      const { folds } = this.store;
+      const taken = folds.takeUnsent(this.configuration.meters, SHIP_BYTES_MAX);
+      // Asked before the await: what calls add meanwhile is the next alarm's.
+      const isAll = !folds.hasUnsent;
+      try {
+        await sendMessages(this.env.RATING, ratingMessages(account, taken?.rows ?? [], Date.now()));
+      } catch (error) {
+        taken?.putBack();
+        throw error;
+      }
+      taken?.sent();
+      if (!isAll) continue;
+      this.shippedSeq = seq;
+      return;
+    }
+  }
+
+  /** Bounded steps with calls let in between. */
+  private async tidy(): Promise<void> {
+    for (let step = 0; step < TIDY_STEPS_MAX && this.store.tidy(); step++) await scheduler.wait(0);
+  }
+
+  private report(what: string, error: unknown): void {
+    console.error(
+      JSON.stringify({ message: `customer object: ${what} failed and will be tried again`, error: String(error) }),
+    );
+  }
+}
+
+const neverFirst = (): never => {
+  throw new Error("nothing falls due before the first write");
+};
