@@ -25,7 +25,7 @@ const FOLDERS: Record<string, Folder> = {
   },
   schema: {
     folders: ["types:core"],
-    packages: ["drizzle-orm", "drizzle-orm/**", "zod", "zod/**", "@hono/zod-openapi"],
+    packages: ["drizzle-orm", "drizzle-orm/**", "zod", "zod/**"],
     why: "schema/ imports drizzle, zod and types of core/",
   },
   store: {
@@ -48,7 +48,6 @@ const FOLDERS: Record<string, Folder> = {
     packages: [
       "hono",
       "hono/**",
-      "@hono/zod-openapi",
       "zod",
       "ulid",
       "cloudflare:workers",

@@ -45,7 +45,7 @@ export default defineConfig({
       {
         test: {
           name: "core",
-          include: ["{core,providers,schema,sdk,test/simulator}/**/*.test.ts"],
+          include: ["{core,providers,schema,sdk,examples,test/simulator}/**/*.test.ts"],
         },
       },
       {

@@ -71,7 +71,7 @@ async function build(entry: string, file: string): Promise<Kept> {
     format: "esm",
     target: "es2024",
     supported: { "import-source": true, using: true },
-    keepNames: true,
+    keepNames: false,
     conditions: ["workerd", "worker", "browser"],
     platform: "browser",
     define: {

@@ -46,6 +46,7 @@ const WORKER = "tollgate";
 const MIGRATOR = "migrator";
 /** Spelled out here only, so no deployed bundle knows it. */
 export const LOCAL_KEY = "tg_local";
+export const LOCAL_ADMIN_KEY = "tg_admin_local";
 const CRON = "* * * * *";
 const CRON_PERIOD_MS = 60_000;
 
@@ -92,7 +93,7 @@ export async function startLocal(options: LocalOptions = {}): Promise<Local> {
           bindings: {
             TOLLGATE_LOCAL: "1",
             ...(options.databaseUrl === undefined ? {} : { DATABASE_URL: options.databaseUrl }),
-            ...(options.adminKey === undefined ? {} : { TOLLGATE_ADMIN_KEY: options.adminKey }),
+            TOLLGATE_ADMIN_KEY: options.adminKey ?? LOCAL_ADMIN_KEY,
             ...options.bindings,
           },
         },

@@ -1,5 +1,5 @@
 /** `npm start`: Tollgate on this machine. PORT, HOST, TOLLGATE_STATE, DATABASE_URL and TOLLGATE_ADMIN_KEY are read from the environment. */
-import { LOCAL_KEY, StartRefused, startLocal } from "./local";
+import { LOCAL_ADMIN_KEY, LOCAL_KEY, StartRefused, startLocal } from "./local";
 
 const { PORT = "8787", HOST, TOLLGATE_STATE, DATABASE_URL, TOLLGATE_ADMIN_KEY } = process.env;
 
@@ -27,7 +27,7 @@ try {
   const address = `http://localhost:${local.url.port}`;
   console.log(`
   Tollgate is ready at ${address} · API docs at ${address}/docs
-  namespace default · key ${LOCAL_KEY} · state in ${TOLLGATE_STATE || ".tollgate/"} · Ctrl-C stops it
+  namespace default · key ${LOCAL_KEY} · operator key ${LOCAL_ADMIN_KEY} · state in ${TOLLGATE_STATE || ".tollgate/"} · Ctrl-C stops it
 
   Meter something (paste this in another terminal, or run \`npm run demo\`):
 

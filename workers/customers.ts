@@ -5,7 +5,7 @@
  */
 import { objectName } from "../core/object-name";
 import type { Answer, Call, CustomerRpc, Redirect, Refusal } from "../durable-objects/rpc";
-import { refusalProblem, tryAgain } from "./api/problem";
+import { overloaded, refusalProblem, tryAgain } from "./api/problem";
 import { snapshotOf } from "./config";
 import type { Context } from "./context";
 
@@ -103,7 +103,7 @@ async function ask<T>(
     answer = await askCustomer(context, tenant, name, operation);
   } catch (error) {
     if (isOverloaded(error))
-      throw tryAgain("this customer is receiving more calls than it can take; slow down and try again");
+      throw overloaded("this customer is receiving more calls than it can take; slow down and try again");
     if (isRepeatable(error)) throw tryAgain("this customer could not be reached; try again");
     throw error;
   }

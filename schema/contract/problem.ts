@@ -19,6 +19,7 @@ export const PROBLEM_CODES = [
   "clock-moved-back",
   "live-namespace",
   "try-again",
+  "overloaded",
 ] as const;
 export type ProblemCode = (typeof PROBLEM_CODES)[number];
 

@@ -85,12 +85,21 @@ export const notFound = (what: string, code?: ProblemCode): Problem =>
   new Problem(404, `${what} does not exist`, { ...(code && { code }) });
 
 const RETRY_AFTER_SECONDS = 2;
+const OVERLOADED_RETRY_AFTER_SECONDS = 10;
 
 /** Nothing is lost and nothing is half done that a repetition would do twice. */
 export const tryAgain = (detail: string, evidence?: Record<string, unknown>): Problem =>
   new Problem(503, detail, {
     code: "try-again",
     headers: { "retry-after": String(RETRY_AFTER_SECONDS) },
+    ...(evidence && { evidence }),
+  });
+
+/** Not to be repeated at once: the SDK does not, and neither should anyone else. */
+export const overloaded = (detail: string, evidence?: Record<string, unknown>): Problem =>
+  new Problem(503, detail, {
+    code: "overloaded",
+    headers: { "retry-after": String(OVERLOADED_RETRY_AFTER_SECONDS) },
     ...(evidence && { evidence }),
   });
 
@@ -107,7 +116,7 @@ export function refusalProblem(refusal: Refusal): Problem {
       });
     }
     case "unpriced_usage":
-      return new Problem(422, `unpriced usage: ${refusal.detail}`, { code: "unpriced-usage" });
+      return new Problem(422, refusal.detail, { code: "unpriced-usage" });
     case "wallet_frozen":
       return new Problem(403, "the wallet is frozen", { code: "wallet-frozen" });
     case "currency_mismatch": {

@@ -80,7 +80,7 @@ export const burnTableRoutes = implement<typeof burnTables>(burnTables, {
             ]);
           }
           const table = storeBurnTable(read.value);
-          const standard = body.default === true ? table.key : (current.defaultTable ?? table.key);
+          const standard = defaultTable(current.defaultTable, table.key, body.default);
           const { rules, mappings, markup, priceBook } = table;
           const row: BurnTableRow = {
             key: table.key,
@@ -116,3 +116,7 @@ export const burnTableRoutes = implement<typeof burnTables>(burnTables, {
     return listReply(page, (row) => view(tableOf(row), newest.isDefault));
   },
 });
+
+/** The first table is the default unless it says that it is not; later ones only when they say that they are. */
+const defaultTable = (current: string | null, key: string, asked: boolean | undefined): string | null =>
+  asked === true || (current === null && asked !== false) ? key : current;

@@ -15,7 +15,7 @@ import { canSpill, spill, spillable } from "../../queue/spill";
 import { implement } from "../app";
 import { callsOf } from "../event-parts";
 import { claim, fingerprintOf } from "../idempotency";
-import { invalid, Problem, refusalProblem, tryAgain } from "../problem";
+import { invalid, overloaded, Problem, refusalProblem, tryAgain } from "../problem";
 import { parseJson, readText } from "../read-body";
 import { readEvents, type Part } from "../read-events";
 
@@ -106,6 +106,12 @@ async function record(context: Context, tenant: Tenant, parts: readonly Part[]):
     }
   }
   const evidence = { failedCustomers: new Set(failures.map(({ part }) => part.subject)).size };
+  if (failures.every((failure) => failure.overloaded)) {
+    throw overloaded(
+      "these customers are receiving more calls than they can take; slow down and send the same batch again",
+      evidence,
+    );
+  }
   if (failures.some(({ refusal }) => refusal === null)) {
     throw tryAgain(
       "some of these events could not be recorded; send the same batch again, what is recorded already stays as it is",
