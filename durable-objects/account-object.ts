@@ -38,6 +38,8 @@ export abstract class AccountObject extends DurableObject<Env> {
   private awake = false;
   /** The last log entry whose totals the queue has, as far as this instance knows. */
   private shippedSeq = 0;
+  /** Since when something waits to be shipped; null: nothing does, as far as this instance knows. */
+  protected unsentSince: number | null = null;
   /** The object that owns this name now; null: this one. */
   protected home: string | null = null;
   /** The sandbox clock's time at the last call; null in live namespaces. */
@@ -53,8 +55,16 @@ export abstract class AccountObject extends DurableObject<Env> {
     if (!this.store.empty) {
       this.home = this.store.state.read("home");
       this.configuration.restore(this.store.state);
+      this.ctx.waitUntil(this.rearm());
     }
     this.awake = true;
+  }
+
+  /** An alarm may be lost, and whether everything was shipped is not stored: whoever wakes an object without one sets it. */
+  private async rearm(): Promise<void> {
+    if ((await this.ctx.storage.getAlarm()) !== null || !this.account.identity || !this.store.hasTail) return;
+    this.wakeUps.propose("chores", Date.now() + CHORES_DELAY_MS);
+    this.wakeUps.arm();
   }
 
   /** The namespace is part of an object's name: a call that carries another is a bug, never an answer. */
@@ -115,6 +125,7 @@ export abstract class AccountObject extends DurableObject<Env> {
   protected append(entry: LogEntry, known?: Known): void {
     this.store.commit(entry, this.configuration.meters, known);
     this.configuration.save(this.store.state);
+    this.unsentSince ??= Date.now();
     if (!this.wakeUps.has("chores")) this.wakeUps.propose("chores", Date.now() + CHORES_DELAY_MS);
     if (this.clockMs === null) this.wakeUps.propose("deadline", nextDeadline(this.account.wallet));
     this.wakeUps.arm();
@@ -191,6 +202,8 @@ export abstract class AccountObject extends DurableObject<Env> {
       taken?.sent();
       if (!isAll) continue;
       this.shippedSeq = seq;
+      // What came while it was sent waits since about now.
+      this.unsentSince = this.account.seq === seq ? null : Date.now();
       return;
     }
   }

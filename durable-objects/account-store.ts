@@ -157,6 +157,11 @@ export class AccountStore {
     return decodeEntry(stored.json, parseExact);
   }
 
+  /** Are there log entries behind the last checkpoint? */
+  get hasTail(): boolean {
+    return (this.account?.seq ?? 0) > this.checkpointSeq;
+  }
+
   get checkpointDue(): boolean {
     const entries = (this.account?.seq ?? 0) - this.checkpointSeq;
     return entries >= CHECKPOINT_ENTRIES || this.eventsSinceCheckpoint >= CHECKPOINT_EVENTS;

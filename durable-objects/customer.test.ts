@@ -293,6 +293,30 @@ describe("configuration", () => {
   });
 });
 
+describe("the alarm", () => {
+  it("that was lost is set again by any request, and what waits is shipped then", async () => {
+    const c = await customer();
+    await c.grant("10");
+    await runInDurableObject(c.stub, (_object: Customer, state) => state.storage.deleteAlarm());
+    await c.evict();
+    expect(await c.balance()).toBe("10");
+    const alarm = () => runInDurableObject(c.stub, (_object: Customer, state) => state.storage.getAlarm());
+    await expect.poll(alarm).not.toBe(null);
+    await c.ring();
+    expect(await c.rpc.outbox(c.call)).toEqual({ unsentSince: null });
+  });
+
+  it("ships what waits, and the object says since when it waits until then", async () => {
+    const c = await customer();
+    const before = Date.now();
+    await c.track("1", 1);
+    const { unsentSince } = await c.rpc.outbox(c.call);
+    expect(unsentSince).toBeGreaterThanOrEqual(before);
+    await c.ring();
+    expect(await c.rpc.outbox(c.call)).toEqual({ unsentSince: null });
+  });
+});
+
 describe("names", () => {
   it("a customer's id finds its object as soon as the first call is answered", async () => {
     const c = await customer();

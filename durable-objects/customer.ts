@@ -331,6 +331,11 @@ export class Customer extends AccountObject implements CustomerRpc {
     return { messages: opened.ok ? ratingMessages(opened.account, [], opened.now) : [] };
   }
 
+  async outbox(call: Call): Promise<{ unsentSince: number | null }> {
+    this.guard(call);
+    return { unsentSince: this.unsentSince };
+  }
+
   async settle(call: Call): Promise<{ next: number | null }> {
     const opened = this.open(call);
     return { next: opened.ok ? nextDeadline(opened.account.wallet) : null };

@@ -142,6 +142,8 @@ export interface CustomerRpc {
   linkTo(call: Call, home: string): Promise<{ ok: true } | { ok: false; reason: "has_data" }>;
   /** What the shared store does not know yet; the edge writes it through store/. For control-plane writes. The queue may bring it again: harmless. */
   drain(call: Call): Promise<{ messages: unknown[] }>;
+  /** Since when, epoch ms, something waits to be told to the shared store; null: nothing does. */
+  outbox(call: Call): Promise<{ unsentSince: number | null }>;
   /** Runs every deadline that has passed at `clockMs` (sandbox clock); answers the next one. */
   settle(call: Call): Promise<{ next: number | null }>;
 }

@@ -318,6 +318,8 @@ export interface Status {
   staleConfiguration: boolean;
   customers: number;
   events: number;
+  /** Totals on their way to the shared store: how many customers were asked, and how long the oldest unsent ones wait. */
+  outbox: { checked: number; oldestSeconds: number | null };
   /** Debitable events that no rule prices yet. */
   unrated: number;
   /** Waiting to be replayed. */

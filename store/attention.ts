@@ -38,6 +38,17 @@ export async function countUnrated(store: Store, namespaceId: string): Promise<n
   return row?.unrated ?? 0;
 }
 
+/** The objects that the store heard of last, newest first. */
+export async function listLatest(store: Store, namespaceId: string, limit: number): Promise<{ name: string }[]> {
+  const { objects } = store.tables;
+  return store.db
+    .select({ name: objects.name })
+    .from(objects)
+    .where(eq(objects.namespaceId, namespaceId))
+    .orderBy(desc(objects.updatedAt))
+    .limit(limit);
+}
+
 /** Customers whose objects hold more than `eventsMin` events, the fullest first. */
 export async function listFullest(
   store: Store,

@@ -19,6 +19,15 @@ export const status = {
               .meta({ description: "This isolate still works with an older one; it learns within 30 s." }),
             customers: z.number().int().meta({ description: "Customer objects that the store has heard of." }),
             events: z.number().int().meta({ description: "Events in them." }),
+            outbox: z
+              .object({
+                checked: z.number().int().meta({ description: "Customers asked: those that the store heard of last." }),
+                oldestSeconds: z
+                  .number()
+                  .nullable()
+                  .meta({ description: "How long their oldest unsent totals wait; null: nothing waits." }),
+              })
+              .meta({ description: "Totals on their way from the objects to the store." }),
             unrated: z.number().int().meta({ description: "Debitable events that no rule prices yet." }),
             deadLetters: z.number().int().meta({ description: "Waiting to be replayed." }),
             spill: z.enum(["on", "off"]).meta({ description: "off in local mode: overflow answers 503 instead." }),

@@ -33,6 +33,17 @@ it("names the customers past 80 % of what one object may hold, the fullest first
   });
 });
 
+it("asks the customers that the store heard of last how long their totals wait", async () => {
+  const worker = startWorker();
+  const { apiKey: key } = await newTenant(worker);
+  expect((await worker.call("GET", "/api/v1/status", { key })).body).toMatchObject({
+    outbox: { checked: 0, oldestSeconds: null },
+  });
+  await worker.call("POST", "/api/v1/wallets/user/grants", { key, body: { amount: 1, kind: "paid" } });
+  const { outbox } = (await worker.call("GET", "/api/v1/status", { key })).body as { outbox: { checked: number } };
+  expect(outbox.checked).toBe(1);
+});
+
 it("says when this isolate works with an older configuration than the newest, and stops saying so within 30 s", async () => {
   const worker = startWorker();
   const elsewhere = startWorker();
