@@ -68,8 +68,10 @@ export async function landed(instance: Instance, expected: Expected, limitMs: nu
     const found = totals.get(expected.customer) as Totals | undefined;
     if (found !== undefined && isSame(found, wanted)) return;
     if (performance.now() > deadline) {
+      const dead = db.prepare("SELECT count(*) AS messages, max(reason) AS reason FROM dead_letters").get();
       throw new Error(
-        `D1 has ${JSON.stringify(found)} of ${expected.customer} after ${limitMs} ms; sent: ${JSON.stringify(wanted)}`,
+        `D1 has ${JSON.stringify(found)} of ${expected.customer} after ${limitMs} ms; sent: ${JSON.stringify(wanted)}; ` +
+          `dead letters: ${JSON.stringify(dead)}`,
       );
     }
   }

@@ -56,7 +56,7 @@ const table = (over: Partial<BurnTable> = {}): BurnTable => ({
 });
 const ratingOf = (...tables: BurnTable[]): Rating => ({
   tables: new Map(Map.groupBy(tables.map(compileTable), ({ table: { key } }) => key)),
-  defaultTable: tables[0]?.key ?? null,
+  defaults: tables.slice(0, 1).map(({ key }) => ({ key, from: 0 })),
   priceBook: { name: "genai-prices", version: "test", unitPrices: () => null },
 });
 const unpriced = ratingOf(table({ rules: [] }));

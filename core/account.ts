@@ -4,11 +4,11 @@
  * it true. If that entry cannot be stored the caller drops the account and reads it back. `replay` makes the same change from the entry.
  * Pure: time, identity, hashing and the price book come in. No refusal changes anything.
  */
-import type { CompiledTable, Usage } from "./burn-table";
+import { defaultTableAt, type CompiledTable, type DefaultTable, type Usage } from "./burn-table";
 import type { Decimal } from "./decimal";
 import type { UsageEvent } from "./event";
 import type { Grant } from "./grant";
-import { chain, GENESIS_HASH, hashLines, journalLines, type ChainStart, type Sha256 } from "./journal";
+import { GENESIS_HASH, hashLines, journalLines, type ChainStart, type Sha256 } from "./journal";
 import type { Identity, LogEntry, WalletPatch } from "./log-entry";
 import { rate, type Cost, type PriceBook, type Unpriced } from "./price";
 import { assert, ok, refuse, type Result } from "./result";
@@ -57,13 +57,14 @@ export const newAccount = (): Account => ({
 export interface Rating {
   /** Every version of every burn table, by key. */
   tables: ReadonlyMap<string, readonly CompiledTable[]>;
-  defaultTable: string | null;
+  /** Ascending. */
+  defaults: readonly DefaultTable[];
   priceBook: PriceBook;
 }
 
-/** The versions of the table that prices this customer; none when it has none. */
-export function tableOf(account: Account, rating: Rating): readonly CompiledTable[] {
-  const key = account.wallet.burnTable ?? rating.defaultTable;
+/** The versions of the table that prices this customer's usage of a time; none when it has none. */
+export function tableOf(account: Account, time: number, rating: Rating): readonly CompiledTable[] {
+  const key = account.wallet.burnTable ?? defaultTableAt(rating.defaults, time);
   return (key === null ? undefined : rating.tables.get(key)) ?? [];
 }
 
@@ -100,11 +101,8 @@ export function seal(account: Account, entry: LogEntry, sha256: Sha256): string 
   return lines;
 }
 
-/** The entry's transactions as they are listed. */
-export const chainEntry = (entry: LogEntry, tag: string, sha256: Sha256) =>
-  chain(entry.journal, chainStart(entry, tag), sha256);
-
-const chainStart = ({ at, seq, before }: LogEntry, tag: string): ChainStart => ({ at, tag, seq, ...before });
+/** Where the chain stands before an entry. */
+export const chainStart = ({ at, seq, before }: LogEntry, tag: string): ChainStart => ({ at, tag, seq, ...before });
 
 /** Applies a stored entry to the account as it was before it. */
 export function replay(account: Account, entry: LogEntry, sha256: Sha256): void {
@@ -137,7 +135,7 @@ export type RatingRefusal = Unpriced | { reason: "currency_mismatch"; wallet: st
 
 /** Rates usage by the customer's table at `time`: the one function under quote, check, track and every debit. */
 export function rateFor(account: Account, usage: Usage, time: number, rating: Rating): Result<Cost, RatingRefusal> {
-  const rated = rate(tableOf(account, rating), usage, time, rating.priceBook);
+  const rated = rate(tableOf(account, time, rating), usage, time, rating.priceBook);
   if (rated.ok && rated.value.currency !== account.wallet.currency) {
     return refuse({ reason: "currency_mismatch", wallet: account.wallet.currency, table: rated.value.currency });
   }
@@ -146,7 +144,7 @@ export function rateFor(account: Account, usage: Usage, time: number, rating: Ra
 
 /** Records one event as a fact: debited in full if a burn table maps it, unrated if nothing prices it, metered in any case. */
 export function recordEvent(account: Account, entry: LogEntry, event: UsageEvent, rating: Rating): void {
-  const table = tableOf(account, rating);
+  const table = tableOf(account, event.time, rating);
   const index = entry.events.push(event) - 1;
   // Without any burn table a customer is metered only: nothing of it waits for a price.
   const usage = table.length === 0 ? null : eventUsage(event, table);

@@ -57,6 +57,17 @@ export interface Usage {
   unreadable?: string;
 }
 
+/** From when on a table is the namespace's default. */
+export interface DefaultTable {
+  key: string;
+  /** Epoch ms. */
+  from: number;
+}
+
+/** The key of the default table at a time, of a list that ascends. Dated like versions, so that late events find their own. */
+export const defaultTableAt = (defaults: readonly DefaultTable[], at: number): string | null =>
+  defaults.findLast(({ from }) => from <= at)?.key ?? null;
+
 /** The version in force at a time: the latest effectiveFrom that is not after it, of equals the higher version. */
 export function tableInForce<T extends { readonly table: BurnTable }>(versions: readonly T[], at: number): T | null {
   let inForce: T | null = null;

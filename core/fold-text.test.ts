@@ -61,7 +61,7 @@ describe("the text of a chunk", () => {
       SUM: { text: '[2,"0.5"]', cell: { count: 2, value: 5n * 10n ** 23n } },
       AVG: { text: "[2,11]", cell: { count: 2, value: 11n * 10n ** 24n } },
       MIN: { text: "[2,-1]", cell: { count: 2, value: -(10n ** 24n) } },
-      MAX: { text: '[1,"1e3"]', cell: { count: 1, value: 10n ** 27n } },
+      MAX: { text: "[1,1000]", cell: { count: 1, value: 10n ** 27n } },
       UNIQUE_COUNT: { text: '[3,["x","y"]]', cell: { count: 3, values: new Set(["x", "y"]), units: 2 } },
       LATEST: {
         text: "[2,4,1700000000000,65537]",

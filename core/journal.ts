@@ -1,5 +1,5 @@
 /**
- * The wallet's journal: append-only entries whose amounts sum to the balance, chained by a hash per call.
+ * The wallet's journal: append-only entries whose amounts sum to the balance, chained by hashes.
  * Knows the canonical form that is hashed and how a transaction id carries its place in the log; not what moves money or where it is kept.
  * The form is documented for outsiders in docs/journal.md: change neither without a new version there.
  */
@@ -79,7 +79,7 @@ export function hashLines(lines: string, balanceAfter: Decimal, start: ChainStar
 
 const firstId = ({ at, tag, seq }: ChainStart): string => transactionIdPrefix(at, tag, seq) + base32(0, INDEX_CHARS);
 
-/** A journal entry as it is listed: numbered, with the balance after it and the hash of the call it belongs to. */
+/** A journal entry as it is listed: numbered, with the balance after it and its hash. */
 export interface Transaction {
   id: string;
   type: TransactionType;
@@ -92,20 +92,25 @@ export interface Transaction {
   hash: string;
 }
 
-/** A log entry's journal entries as they are listed, with balance and hash after the last. */
-export function chain(
+/**
+ * A log entry's journal entries as they are listed, those from `from` up to `to`. The hash of one is sha-256 of the JSON array
+ * [hash before, id, type, amount, balanceAfter, reason, event id or null, grant id or null, timestamp in epoch ms], where the hash before
+ * is that of all entries before this log entry (`hashLines`).
+ */
+export function listEntries(
   entries: readonly JournalEntry[],
   start: ChainStart,
   sha256: Sha256,
-): { transactions: Transaction[]; balance: Decimal; head: string } {
-  if (entries.length === 0) return { transactions: [], balance: start.balance, head: start.head };
-  const balanceAfter = entries.reduce((sum, { amount }) => sum + amount, start.balance);
-  const hash = hashLines(journalLines(entries), balanceAfter, start, sha256);
+  { from = 0, to = entries.length } = {},
+): Transaction[] {
   const prefix = transactionIdPrefix(start.at, start.tag, start.seq);
+  const listed: Transaction[] = [];
   let { balance } = start;
-  const transactions = entries.map((entry, index): Transaction => {
+  for (let index = 0; index < to; index++) {
+    const entry = entries[index]!;
     balance += entry.amount;
-    return {
+    if (index < from) continue;
+    const line = {
       id: prefix + base32(index, INDEX_CHARS),
       type: entry.type,
       amount: formatDecimal(entry.amount),
@@ -114,10 +119,21 @@ export function chain(
       eventId: entry.event?.id ?? null,
       grantId: entry.grantId ?? null,
       timestamp: entry.timestamp,
-      hash,
     };
-  });
-  return { transactions, balance, head: hash };
+    listed.push({ ...line, hash: sha256(JSON.stringify([start.head, ...Object.values(line)])) });
+  }
+  return listed;
+}
+
+/** Balance and hash after the entries of one log entry. */
+export function chainEntries(
+  entries: readonly JournalEntry[],
+  start: ChainStart,
+  sha256: Sha256,
+): { balance: Decimal; head: string } {
+  if (entries.length === 0) return { balance: start.balance, head: start.head };
+  const balance = entries.reduce((sum, { amount }) => sum + amount, start.balance);
+  return { balance, head: hashLines(journalLines(entries), balance, start, sha256) };
 }
 
 const CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";

@@ -11,7 +11,7 @@ import type { State } from "./state";
 
 export class Configuration {
   version = 0;
-  rating: Rating = { tables: new Map(), defaultTable: null, priceBook };
+  rating: Rating = { tables: new Map(), defaults: [], priceBook };
   meters: CompiledMeters = compileMeters([]);
   /** Newer than what is stored. */
   private unsaved: string | null = null;
@@ -44,7 +44,7 @@ export class Configuration {
       tables.set(stored.key, versions);
     }
     this.version = snapshot.version;
-    this.rating = { tables, defaultTable: snapshot.defaultTable, priceBook };
+    this.rating = { tables, defaults: snapshot.defaults, priceBook };
     this.meters = compileMeters(snapshot.meters);
   }
 }

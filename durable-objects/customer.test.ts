@@ -11,7 +11,7 @@ const NAMESPACE = "01JD0000000000000000000000";
 
 const snapshot = (version = 1, rate = "2"): ConfigSnapshot => ({
   version,
-  defaultTable: "credits",
+  defaults: [{ key: "credits", from: 0 }],
   burnTables: [
     {
       key: "credits",
@@ -278,7 +278,7 @@ describe("configuration", () => {
   });
 
   it("of a table made later prices what had no price, at its own time", async () => {
-    const c = await customer(undefined, { ...snapshot(), burnTables: [], defaultTable: null });
+    const c = await customer(undefined, { ...snapshot(), burnTables: [], defaults: [] });
     expect(await c.track("1", 1_000)).toMatchObject({ ok: true, cost: null, wallet: { unrated: 1 } });
     await c.rpc.configure(c.call, snapshot(2));
     expect(await c.rpc.rateUnrated(c.call, { from: null, to: null, after: null })).toEqual({
@@ -364,5 +364,21 @@ describe("a row that cannot be stored", () => {
     });
     expect(await c.balance()).toBe("10");
     expect(await c.track("e", 1_000, true)).toMatchObject({ ok: true, duplicate: false, wallet: { balance: "8" } });
+  });
+});
+
+describe("a customer with as many events as one object holds", () => {
+  it("takes no further ones, says what to do, and still answers for those it has", async () => {
+    const c = await customer();
+    const first = await c.track("e1", 1_000);
+    await runInDurableObject(c.stub, (object: Customer) => {
+      Object.defineProperty((object as unknown as { store: object }).store, "room", { value: 0 });
+    });
+    const refused = { ok: false, reason: "at_bound", detail: expect.stringContaining("another subject") };
+    expect(await c.track("e2", 1_000)).toEqual(refused);
+    expect(await c.record([event(c.name, "e3", { usage: { tokens: 1_000 } })])).toEqual(refused);
+    expect(await c.track("e1", 1_000)).toEqual({ ...first, duplicate: true });
+    expect(await c.record([event(c.name, "e1", null)])).toEqual({ ok: true, recorded: 0, duplicates: 1 });
+    expect(await c.balance()).toBe("-2");
   });
 });

@@ -285,7 +285,7 @@ export class Customer extends AccountObject implements CustomerRpc {
       const { event } = late;
       if (event.time < (slice.from ?? -Infinity) || event.time >= (slice.to ?? Infinity)) continue;
       const usage = late.tracked ? trackedUsage(event) : null;
-      const found = usage ? (usage.ok ? usage.value : null) : eventUsage(event, tableOf(account, rating));
+      const found = usage ? (usage.ok ? usage.value : null) : eventUsage(event, tableOf(account, event.time, rating));
       if (found) rateLater(account, entry, { ...late, usage: found }, rating);
     }
     forgetRated(account, entry);

@@ -2,10 +2,10 @@
  * Reads the wallet's past out of the log: pages of transactions, newest first, and the check of the whole chain, in slices.
  * Read only; the answer of a slice carries all that the next one needs.
  */
-import { chainEntry, type Account } from "../core/account";
+import { chainStart, type Account } from "../core/account";
 import { formatDecimal } from "../core/decimal";
 import { parseExact } from "../core/exact-json";
-import { GENESIS_HASH, locateTransaction } from "../core/journal";
+import { chainEntries, GENESIS_HASH, listEntries, locateTransaction } from "../core/journal";
 import { decodeEntry } from "../core/log-entry";
 import { transactionView, type TransactionView } from "../core/views";
 import type { AccountStore } from "./account-store";
@@ -33,9 +33,11 @@ export function transactionsPage(
   const items: TransactionView[] = [];
   for (const { json } of store.log.backward(place.seq + 1, { journalOnly: true })) {
     const entry = decodeEntry(json, parseExact);
-    const { transactions } = chainEntry(entry, tag, sha256);
-    const older = entry.seq === place.seq ? transactions.slice(0, place.index) : transactions;
-    for (const transaction of older.toReversed()) {
+    const to = entry.seq === place.seq ? Math.min(place.index, entry.journal.length) : entry.journal.length;
+    // One more than the page takes tells whether there is a next one.
+    const from = Math.max(0, to - (limit + 1 - items.length));
+    const listed = listEntries(entry.journal, chainStart(entry, tag), sha256, { from, to });
+    for (const transaction of listed.toReversed()) {
       if (items.length === limit) return { items, nextCursor: items.at(-1)!.id };
       items.push(transactionView(transaction));
     }
@@ -82,8 +84,7 @@ export function verifySlice(store: AccountStore, account: Account, from: string 
       if (entry.journal.length > 0) {
         if (entry.before.balance !== balance) return broken(`log entry ${entry.seq} starts from another balance`);
         if (entry.before.head !== head) return broken(`log entry ${entry.seq} does not follow the hash before it`);
-        const chained = chainEntry(entry, account.identity.tag, sha256);
-        ({ balance, head } = chained);
+        ({ balance, head } = chainEntries(entry.journal, chainStart(entry, account.identity.tag), sha256));
         entries += entry.journal.length;
       }
       seq = entry.seq;

@@ -3,7 +3,7 @@
  * Everything crosses as plain data with decimals as canonical strings (structured clone and JSON both carry them exactly).
  * Expected refusals are values with `ok: false`; a rejected promise is a bug or the platform.
  */
-import type { BurnTable } from "../core/burn-table";
+import type { BurnTable, DefaultTable } from "../core/burn-table";
 import type { Meter } from "../core/meter";
 import type { CostView, GrantView, TransactionView, WalletView } from "../core/views";
 
@@ -23,7 +23,8 @@ export interface ConfigSnapshot {
   version: number;
   /** Every version of every table, ascending. */
   burnTables: Stored<BurnTable>[];
-  defaultTable: string | null;
+  /** Which table is the default from when on, ascending. */
+  defaults: DefaultTable[];
   meters: Meter[];
 }
 

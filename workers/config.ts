@@ -16,7 +16,7 @@ export interface KnownConfig {
   rating?: Rating;
 }
 
-const NOTHING_PUBLISHED: ConfigSnapshot = { version: 0, burnTables: [], defaultTable: null, meters: [] };
+const NOTHING_PUBLISHED: ConfigSnapshot = { version: 0, burnTables: [], defaults: [], meters: [] };
 
 async function knownConfig(context: Context, namespaceId: string, version: number): Promise<KnownConfig> {
   if (version === 0) return { snapshot: NOTHING_PUBLISHED };

@@ -36,7 +36,7 @@ async function paste(): Promise<{ path: string; status: number; answer: unknown 
   return answers;
 }
 
-it("the README's commands price, grant, debit and show a balance, and its first lines of TypeScript answer in the shape it shows", async () => {
+it("what the README says to paste does what it says, by HTTP and by the SDK", async () => {
   // 1,200 × 2.5 ÷ 10⁶ + 350 × 10 ÷ 10⁶
   const cost = { amount: "0.0065", currency: "CREDITS" };
   expect(await paste()).toMatchObject([

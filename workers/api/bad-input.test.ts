@@ -368,7 +368,11 @@ describe("bad input is refused with what to change", () => {
 
 it("keeps nothing of a batch with one bad event, and names its index and field", async () => {
   const key = tenant.apiKey;
-  const before = (await worker.call("GET", "/api/v1/status", { key })).body;
+  const counts = async () => {
+    const { outbox: _age, ...rest } = (await worker.call("GET", "/api/v1/status", { key })).body as { outbox: unknown };
+    return rest;
+  };
+  const before = await counts();
   const good = Array.from({ length: 20 }, (_, i) => event({ subject: `fresh-${i}`, data: { usage: { tokens: 1 } } }));
   const answer = await worker.call("POST", EVENTS, { key, body: [...good, event({ type: 7 }), ...good] });
   expect(answer).toMatchObject({
@@ -381,7 +385,7 @@ it("keeps nothing of a batch with one bad event, and names its index and field",
       balance: "0",
     });
   }
-  expect((await worker.call("GET", "/api/v1/status", { key })).body).toEqual(before);
+  expect(await counts()).toEqual(before);
 });
 
 it("moves no clock in a live namespace", async () => {

@@ -1,5 +1,5 @@
 /** Burn tables: published as versions that never change, and read back. */
-import { storeBurnTable, type BurnTable } from "../../../core/burn-table";
+import { storeBurnTable, type BurnTable, type DefaultTable } from "../../../core/burn-table";
 import { readBurnTable } from "../../../core/burn-table-body";
 import type { Stored } from "../../../core/decimal";
 import { formatInstant } from "../../../core/instant";
@@ -80,20 +80,26 @@ export const burnTableRoutes = implement<typeof burnTables>(burnTables, {
             ]);
           }
           const table = storeBurnTable(read.value);
-          const standard = defaultTable(current.defaultTable, table.key, body.default);
+          const before = versions.at(-1);
+          if (before !== undefined && before.currency !== table.currency) {
+            const message = `must stay ${before.currency}, as in the versions before; a table in another currency needs a key of its own`;
+            throw invalid([{ field: "currency", message }]);
+          }
+          const defaults = nextDefaults(current.defaults, table, body.default, isLive ? now + NOTICE_MS : now);
+          const isDefault = defaults.at(-1)?.key === table.key;
           const { rules, mappings, markup, priceBook } = table;
           const row: BurnTableRow = {
             key: table.key,
             version,
             currency: table.currency,
             effectiveFrom: table.effectiveFrom,
-            isDefault: standard === table.key,
+            isDefault,
             body: JSON.stringify({ rules, mappings, markup, priceBook }),
             createdAt: context.now(),
           };
-          const reply = { status: 201 as const, body: view(table, standard === table.key) };
+          const reply = { status: 201 as const, body: view(table, isDefault) };
           return {
-            snapshot: { burnTables: [...current.burnTables, table], defaultTable: standard, meters: current.meters },
+            snapshot: { burnTables: [...current.burnTables, table], defaults, meters: current.meters },
             statements: [...insertBurnTable(context.store, namespaceId, row), ...remember(reply)],
             answer: reply,
           };
@@ -117,6 +123,17 @@ export const burnTableRoutes = implement<typeof burnTables>(burnTables, {
   },
 });
 
-/** The first table is the default unless it says that it is not; later ones only when they say that they are. */
-const defaultTable = (current: string | null, key: string, asked: boolean | undefined): string | null =>
-  asked === true || (current === null && asked !== false) ? key : current;
+/**
+ * The first table is the default of all times unless it says that it is not. A later one takes over when it says so, and not before
+ * every isolate knows: usage of before is priced by the default of before.
+ */
+function nextDefaults(
+  defaults: readonly DefaultTable[],
+  table: { key: string; effectiveFrom: number },
+  asked: boolean | undefined,
+  earliest: number,
+): DefaultTable[] {
+  if (defaults.length === 0) return asked === false ? [] : [{ key: table.key, from: 0 }];
+  if (asked !== true || defaults.at(-1)!.key === table.key) return [...defaults];
+  return [...defaults, { key: table.key, from: Math.max(earliest, table.effectiveFrom, defaults.at(-1)!.from) }];
+}

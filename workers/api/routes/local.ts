@@ -82,7 +82,7 @@ async function seed(context: Context, apiKey: string): Promise<void> {
     context,
     made.id,
     (current) => ({
-      snapshot: { burnTables: current.burnTables, defaultTable: current.defaultTable, meters },
+      snapshot: { burnTables: current.burnTables, defaults: current.defaults, meters },
       statements: meters.map((meter) =>
         insertMeter(store, made.id, { ...meter, name: meter.key, description: null, metadata: null, updatedAt: now }),
       ),

@@ -1,5 +1,5 @@
 /** Usage by name: track records and debits it, check and quote ask the same function and change nothing. */
-import type { Usage } from "../../../core/burn-table";
+import { defaultTableAt, type Usage } from "../../../core/burn-table";
 import { parseInstant } from "../../../core/instant";
 import { rate } from "../../../core/price";
 import { readUsage } from "../../../core/usage";
@@ -93,8 +93,8 @@ async function quoteByDefault(
   usage: Usage,
   at: number,
 ): Promise<CostView> {
-  const { tables, defaultTable, priceBook } = await ratingOf(context, namespaceId, configVersion);
-  const rated = rate((defaultTable === null ? undefined : tables.get(defaultTable)) ?? [], usage, at, priceBook);
+  const { tables, defaults, priceBook } = await ratingOf(context, namespaceId, configVersion);
+  const rated = rate(tables.get(defaultTableAt(defaults, at) ?? "") ?? [], usage, at, priceBook);
   if (!rated.ok) throw refusalProblem({ ok: false, reason: "unpriced_usage", detail: rated.refusal.detail });
   return costView(rated.value);
 }
