@@ -6,6 +6,8 @@ interface Secrets {
   DATABASE_URL?: string;
   /** "1" only under scripts/local.ts and in the tests; a deployed Worker never has it. */
   TOLLGATE_LOCAL?: string;
+  /** Made anew by each start of scripts/local.ts: without it nobody seeds, whatever TOLLGATE_LOCAL says. */
+  TOLLGATE_SEED_TOKEN?: string;
 }
 
 interface Env extends Secrets {}

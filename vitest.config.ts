@@ -13,7 +13,12 @@ const workerd = () =>
   cloudflareTest({
     wrangler: { configPath: "./wrangler.toml" },
     miniflare: {
-      bindings: { TOLLGATE_LOCAL: "1", TOLLGATE_ADMIN_KEY: "tg_admin_test", TEST_D1_MIGRATIONS: d1Migrations },
+      bindings: {
+        TOLLGATE_LOCAL: "1",
+        TOLLGATE_SEED_TOKEN: "seed-token-of-the-tests",
+        TOLLGATE_ADMIN_KEY: "tg_admin_test",
+        TEST_D1_MIGRATIONS: d1Migrations,
+      },
     },
   });
 

@@ -30,14 +30,17 @@ const DOUBLE_DIGITS = 15;
  * Parses text as JSON.parse does, numbers exact. Throws SyntaxError for malformed or too deep text. The survey for
  * inexact numbers and depth costs an eighth of JSON.parse; only text that has an inexact number is parsed twice.
  */
-export function parseExact(text: string): unknown {
+export const parseExact = (text: string): unknown => readExact(text).value;
+
+/** `parseExact`, and whether it is plain: JSON.parse alone reads what JSON.stringify makes of it. */
+export function readExact(text: string): { value: unknown; plain: boolean } {
   const value: unknown = JSON.parse(text);
   const extreme =
     typeof value === "object" && value !== null
       ? survey(value, JSON_DEPTH_MAX)
       : typeof value === "number" && isExtreme(value);
-  if (!hasInexactRun(text) && !(extreme && hasInexactExponent(text))) return value;
-  return JSON.parse(text, reviveExactly);
+  if (!hasInexactRun(text) && !(extreme && hasInexactExponent(text))) return { value, plain: true };
+  return { value: JSON.parse(text, reviveExactly), plain: false };
 }
 
 function reviveExactly(this: unknown, _key: string, value: unknown, context: { source?: string }): unknown {

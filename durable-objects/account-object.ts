@@ -34,7 +34,7 @@ export interface Opened {
 export abstract class AccountObject extends DurableObject<Env> {
   protected readonly store = new AccountStore(this.ctx.storage);
   protected readonly configuration = new Configuration();
-  private readonly wakeUps = new WakeUps((at) => void this.ctx.storage.setAlarm(at));
+  private readonly wakeUps = new WakeUps((at) => void this.ctx.storage.setAlarm(at), Date.now);
   private awake = false;
   /** The last log entry whose totals the queue has, as far as this instance knows. */
   private shippedSeq = 0;

@@ -75,7 +75,7 @@ async function customer(name = `customer-${++names}`, config = snapshot()) {
       }),
     track: (id: string, tokens: number | string, enforce = false) =>
       rpc.track(call, { eventJson: JSON.stringify(event(name, id, { usage: { tokens } })), enforce }),
-    record: (events: UsageEvent[]) => rpc.record(call, JSON.stringify(events)),
+    record: (events: UsageEvent[]) => rpc.record(call, JSON.stringify(events), false),
     balance: async () => {
       const answer = await rpc.wallet(call);
       return answer.ok ? answer.wallet.balance : answer.reason;

@@ -55,10 +55,14 @@ const AT_BOUND: Refusal = {
 export class Customer extends AccountObject implements CustomerRpc {
   // ---- Facts and enforced calls
 
-  async record(call: Call, eventsJson: string): Promise<Answer<{ recorded: number; duplicates: number }>> {
+  async record(
+    call: Call,
+    eventsJson: string,
+    plain: boolean,
+  ): Promise<Answer<{ recorded: number; duplicates: number }>> {
     const opened = this.open(call);
     if (!opened.ok) return opened;
-    const events = parseExact(eventsJson) as UsageEvent[];
+    const events = (plain ? JSON.parse(eventsJson) : parseExact(eventsJson)) as UsageEvent[];
     const fresh = this.unrecorded(events);
     const duplicates = events.length - fresh.size;
     if (fresh.size > this.store.room) return AT_BOUND;

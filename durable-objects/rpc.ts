@@ -70,8 +70,11 @@ export interface TrackCommand {
 }
 
 export interface CustomerRpc {
-  /** Facts: a JSON array of normalized events, all of this customer, at most EVENTS_PER_CALL_MAX. All of it or (a throw) none. */
-  record(call: Call, eventsJson: string): Promise<Answer<{ recorded: number; duplicates: number }>>;
+  /**
+   * Facts: a JSON array of normalized events, all of this customer (workers/api/event-parts.ts bounds it). All of it or (a throw) none.
+   * `plain` promises that JSON.parse reads every number in it exactly.
+   */
+  record(call: Call, eventsJson: string, plain: boolean): Promise<Answer<{ recorded: number; duplicates: number }>>;
   track(
     call: Call,
     command: TrackCommand,

@@ -8,12 +8,18 @@ export type WakeUpName =
   /** A grant takes effect or expires. */
   | "deadline";
 
+/** An alarm this late is taken for lost: setting it again costs one row write, waiting for it for ever costs the rollups. */
+const OVERDUE_MS = 5_000;
+
 export class WakeUps {
   private readonly due = new Map<WakeUpName, number>();
   /** When the physical alarm rings, as far as this instance knows; null: set it. */
   private armedAt: number | null = null;
 
-  constructor(private readonly setAlarm: (at: number) => void) {}
+  constructor(
+    private readonly setAlarm: (at: number) => void,
+    private readonly now: () => number,
+  ) {}
 
   /** Proposes a time for `name`; null withdraws it. */
   propose(name: WakeUpName, at: number | null): void {
@@ -29,7 +35,9 @@ export class WakeUps {
   /** Sets the alarm if none is set that rings early enough. A later one is left: ringing early costs less than a row write. */
   arm(): void {
     const next = this.next();
-    if (next === null || (this.armedAt !== null && this.armedAt <= next)) return;
+    if (next === null) return;
+    const rings = this.armedAt !== null && this.armedAt > this.now() - OVERDUE_MS;
+    if (rings && this.armedAt! <= next) return;
     this.armedAt = next;
     this.setAlarm(next);
   }

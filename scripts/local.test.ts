@@ -106,6 +106,19 @@ it("loses nothing that was acknowledged when workerd is killed with -9", async (
   expect(await (await track(await start())).json()).toMatchObject({ duplicate: true });
 });
 
+it("lets nobody on the machine make a key through the seed", async () => {
+  const local = await start();
+  for (const authorization of ["", `Bearer ${LOCAL_KEY}`, "Bearer undefined"]) {
+    const headers = { "content-type": "application/json", authorization };
+    const body = JSON.stringify({ apiKey: "tg_intruder" });
+    const seeded = await fetch(new URL("/__local/seed", local.url), { method: "POST", headers, body });
+    expect(seeded.status).toBe(404);
+  }
+  const status = (key: string) =>
+    fetch(new URL("/api/v1/status", local.url), { headers: { authorization: `Bearer ${key}` } });
+  expect([(await status("tg_intruder")).status, (await status(LOCAL_KEY)).status]).toEqual([401, 200]);
+});
+
 it("refuses a port that is in use, and says what to type", async () => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -3,6 +3,7 @@
  * fired each minute. Promises that what was acknowledged survives kill -9: it refuses to run when object storage is in memory.
  * Called by `npm start` (serve.ts), the benchmarks and the tests of whole processes.
  */
+import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
@@ -47,6 +48,8 @@ const MIGRATOR = "migrator";
 /** Spelled out here only, so no deployed bundle knows it. */
 export const LOCAL_KEY = "tg_local";
 export const LOCAL_ADMIN_KEY = "tg_admin_local";
+/** Nobody guesses it while the process lives, and no other start knows it. */
+const SEED_TOKEN_BYTES = 32;
 const CRON = "* * * * *";
 const CRON_PERIOD_MS = 60_000;
 
@@ -74,6 +77,7 @@ export async function startLocal(options: LocalOptions = {}): Promise<Local> {
     }),
     import("miniflare"),
   ]);
+  const seedToken = randomBytes(SEED_TOKEN_BYTES).toString("base64url");
   const miniflare = new mf.Miniflare(
     mf.convertV4MiniflareOptions({
       host,
@@ -92,6 +96,7 @@ export async function startLocal(options: LocalOptions = {}): Promise<Local> {
           modules,
           bindings: {
             TOLLGATE_LOCAL: "1",
+            TOLLGATE_SEED_TOKEN: seedToken,
             ...(options.databaseUrl === undefined ? {} : { DATABASE_URL: options.databaseUrl }),
             TOLLGATE_ADMIN_KEY: options.adminKey ?? LOCAL_ADMIN_KEY,
             ...options.bindings,
@@ -114,7 +119,7 @@ export async function startLocal(options: LocalOptions = {}): Promise<Local> {
     await writeLock(stateDir);
     assertObjectsOnDisk(stateDir, Object.values(worker.durableObjects ?? {}));
     await migrate(await miniflare.unsafeGetDirectURL(MIGRATOR));
-    await seed(url);
+    await seed(url, seedToken);
 
     const runCron = async (atMs = Date.now()) => {
       // miniflare's declarations want @cloudflare/workers-types, which the generated worker-configuration.d.ts replaces.
@@ -173,15 +178,15 @@ async function migrate(migrator: URL): Promise<void> {
   if (!response.ok) throw new StartRefused(`The database could not be migrated. ${await response.text()}`);
 }
 
-/** The Worker makes the namespace `default` with this key, once; only with the binding TOLLGATE_LOCAL does it know the path. */
-async function seed(url: URL): Promise<void> {
-  const headers = { "content-type": "application/json" };
+/** The Worker makes the namespace `default` with this key, once. To everybody without the token of this start it knows no such path. */
+async function seed(url: URL, token: string): Promise<void> {
+  const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
   const response = await fetch(new URL("/__local/seed", url), {
     method: "POST",
     headers,
     body: JSON.stringify({ apiKey: LOCAL_KEY }),
   });
-  if (!response.ok && response.status !== 404) {
+  if (!response.ok) {
     throw new StartRefused(`Making the namespace "default" failed: ${response.status} ${await response.text()}`);
   }
 }

@@ -10,7 +10,7 @@ import { findObject } from "../store/objects";
 import { findNamespace } from "../store/namespaces";
 import { totalByMeter } from "../store/rollups";
 import { findWallet } from "../store/wallets";
-import { someEvent, startWorker } from "../workers/harness";
+import { SEED_TOKEN, someEvent, startWorker } from "../workers/harness";
 import { PRINCIPAL_TTL_MS } from "../workers/cache";
 import { consumers } from "../workers/queue";
 
@@ -19,7 +19,7 @@ const EVER = { from: 0, to: Number.MAX_SAFE_INTEGER };
 
 it("the store ends with what the object counted, though totals were sent twice, never or late, and the object crashed in between", async () => {
   const worker = startWorker();
-  await worker.call("POST", "/__local/seed", { body: { apiKey: KEY } });
+  await worker.call("POST", "/__local/seed", { key: SEED_TOKEN, body: { apiKey: KEY } });
   const { store, sha256 } = worker.context();
   const { id: namespaceId } = (await findNamespace(store, "default"))!;
   const rules = [{ dimension: "tokens", rate: "0.1", per: 1 }];

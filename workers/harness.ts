@@ -10,6 +10,8 @@ import { newCaches } from "./cache";
 import { compose, type Context, type Lifetime } from "./context";
 
 export const ADMIN_KEY = "tg_admin_test";
+/** What the launcher would send to be let in. */
+export const SEED_TOKEN = "seed-token-of-the-tests";
 
 export interface Answer<T = Record<string, unknown>> {
   status: number;

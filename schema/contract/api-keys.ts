@@ -1,6 +1,6 @@
 /** API keys: scoped, stored hashed, shown once, rotated with an overlap. */
 import { z } from "zod";
-import { duration, instant, listOf, page, ulid } from "./fields";
+import { duration, instant, listOf, name, pageBy, ULID, ulid } from "./fields";
 import { SCOPES, type Resource } from "./route";
 
 const scopes = z.array(z.enum(SCOPES)).min(1).max(SCOPES.length);
@@ -20,7 +20,7 @@ export const apiKeyView = z
 const created = apiKeyView
   .extend({ key: z.string().meta({ description: "Shown only here." }) })
   .meta({ id: "ApiKeyCreated" });
-const keyParam = z.strictObject({ id: ulid });
+const keyParam = z.strictObject({ id: name });
 
 export const apiKeys = {
   list: {
@@ -28,7 +28,7 @@ export const apiKeys = {
     path: "/api/v1/api-keys",
     access: "admin",
     summary: "List API keys",
-    query: page,
+    query: pageBy(ULID),
     replies: { 200: { description: "Newest first, without those that were revoked.", schema: listOf(apiKeyView) } },
   },
   create: {

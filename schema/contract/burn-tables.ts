@@ -1,6 +1,6 @@
 /** Burn tables: versioned, effective-dated prices of usage. The exact rules of a table's body are core/burn-table-body's. */
 import { z } from "zod";
-import { decimalInput, decimalText, instant, listOf, name, page } from "./fields";
+import { decimalInput, decimalText, instant, listOf, name, pageBy } from "./fields";
 import type { Resource } from "./route";
 
 const jsonPath = z.string().min(1).max(256);
@@ -61,7 +61,7 @@ export const burnTables = {
     path: "/api/v1/burn-tables",
     access: "read",
     summary: "List burn tables",
-    query: page,
+    query: pageBy(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/),
     replies: { 200: { description: "The newest version of each, by key.", schema: listOf(burnTableView) } },
   },
   create: {
@@ -88,7 +88,7 @@ export const burnTables = {
     access: "read",
     summary: "List a burn table's versions",
     params: keyParam,
-    query: page,
+    query: pageBy(/^[1-9]\d{0,8}$/),
     replies: { 200: { description: "Newest first.", schema: listOf(burnTableView) } },
   },
 } as const satisfies Resource;

@@ -1,6 +1,6 @@
 /** Queue messages that could not be applied: kept with their reason, listed, and replayed once the cause is gone. */
 import { z } from "zod";
-import { instant, listOf, page, ulid } from "./fields";
+import { instant, listOf, name, noFields, pageBy, ULID, ulid } from "./fields";
 import type { Resource } from "./route";
 
 export const deadLetterView = z
@@ -20,7 +20,7 @@ export const deadLetters = {
     path: "/api/v1/dead-letters",
     access: "admin",
     summary: "List dead letters",
-    query: page,
+    query: pageBy(ULID),
     replies: { 200: { description: "Newest first.", schema: listOf(deadLetterView) } },
   },
   replay: {
@@ -29,7 +29,8 @@ export const deadLetters = {
     access: "admin",
     summary: "Apply a dead letter again",
     description: "Harmless if it was applied before.",
-    params: z.strictObject({ id: ulid }),
+    params: z.strictObject({ id: name }),
+    body: noFields,
     idempotency: "claim",
     replies: { 200: { description: "Applied.", schema: deadLetterView } },
   },

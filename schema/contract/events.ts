@@ -3,7 +3,7 @@
  * `/events` is the hot road, so workers/api/read-events.ts checks it by hand; a property test holds the two together.
  */
 import { z } from "zod";
-import { instant, name } from "./fields";
+import { instant, isSound, name } from "./fields";
 import type { Resource } from "./route";
 
 export const EVENTS_PER_BATCH_MAX = 10_000;
@@ -86,10 +86,17 @@ export const events = {
     path: "/api/v1/events/rate",
     access: "write",
     summary: "Price events that had no price",
-    description: "At the event's time, oldest first. Ask again while `remaining` is above zero.",
+    description:
+      "At the event's time, oldest first. Ask again while `remaining` is above zero. " +
+      "Without `customer` it asks the customers that the shared store knows to have such events: those written within the last seconds are found by the next call.",
     body: {
       schema: z
         .strictObject({ customer: name.optional(), from: instant.optional(), to: instant.optional() })
+        .refine(({ from, to }) => from === undefined || to === undefined || Date.parse(from) <= Date.parse(to), {
+          path: ["from"],
+          error: "must not be after `to`",
+          when: isSound,
+        })
         .meta({ id: "RateUnrated" }),
     },
     idempotency: "claim",

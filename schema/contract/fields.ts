@@ -4,6 +4,9 @@
  */
 import { z } from "zod";
 
+/** For rules about several fields: they speak only where each field by itself is right. */
+export const isSound = ({ issues }: { issues: readonly unknown[] }): boolean => issues.length === 0;
+
 /** A JSON number that a double cannot carry, kept as its source text (core/exact-json.ts). */
 const exactNumber = z.custom<{ rawJSON: string }>((value) => JSON.isRawJSON(value)).meta({ type: "number" });
 
@@ -30,9 +33,10 @@ export const instant = z.iso
   .refine((text) => Date.parse(text) >= 0 && Date.parse(text) <= INSTANT_MS_MAX, "must lie between 1970 and 9999")
   .meta({ id: "Instant", description: "RFC 3339 date and time, 1970 to 9999.", examples: ["2026-11-21T09:30:00Z"] });
 
+export const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
 export const ulid = z
   .string()
-  .regex(/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/)
+  .regex(ULID, "must be a ULID")
   .meta({ id: "Ulid", examples: ["01JD8ZQ6M5T9W3XK2V7B4C1N0R"] });
 
 /** Names come from outside and end in keys of storage: no NUL, no half characters, and a bound. */
@@ -63,6 +67,15 @@ export const page = z.strictObject({
   cursor: z.string().min(1).max(512).optional(),
   limit: z.coerce.number().int().min(1).max(PAGE_ITEMS_MAX).default(PAGE_ITEMS_MAX),
 });
+
+/** A list whose cursors look like this: any other was never given out. */
+export const pageBy = (cursor: RegExp) =>
+  page.extend({
+    cursor: z.string().regex(cursor, "is no cursor of this list; use the nextCursor of the page before").optional(),
+  });
+
+/** The body of a call that its path says everything of. */
+export const noFields = { schema: z.strictObject({}), optional: true };
 
 export const listOf = <T extends z.ZodType>(item: T) =>
   z.object({ items: z.array(item), nextCursor: z.string().optional() });

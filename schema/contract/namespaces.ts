@@ -1,6 +1,6 @@
 /** Namespaces: one per tenant of a deployment, live or sandbox. The operator's key only. */
 import { z } from "zod";
-import { instant, listOf, name, page, slug, ulid } from "./fields";
+import { instant, listOf, name, pageBy, slug, ULID, ulid } from "./fields";
 import type { Resource } from "./route";
 
 const kind = z.enum(["live", "sandbox"]);
@@ -30,8 +30,8 @@ export const namespaces = {
     path: "/api/v1/namespaces",
     access: "operator",
     summary: "List namespaces",
-    query: page,
-    replies: { 200: { description: "By creation, oldest first.", schema: listOf(namespaceView) } },
+    query: pageBy(ULID),
+    replies: { 200: { description: "Newest first, without those that are closed.", schema: listOf(namespaceView) } },
   },
   close: {
     method: "DELETE",

@@ -13,7 +13,7 @@ export type Access = Scope | "operator" | "public";
 
 /**
  * Who keeps the promise of `Idempotency-Key`:
- * `object`: the customer's object, as an operation id or an event id, for the life of its data;
+ * `object`: the customer's object, as an operation id, for the life of its data;
  * `store`: a row written in the same batch as the change, for 24 h;
  * `claim`: a row that ties the key to the body for 24 h, because repeating the call is harmless by itself;
  * `nothing`: the call changes nothing, so the header has nothing to protect.
@@ -24,6 +24,10 @@ export interface Body {
   schema: z.ZodType;
   /** Default: `application/json`. */
   contentTypes?: readonly string[];
+  /** Where a content type takes less than `schema`. */
+  contentSchemas?: { readonly [contentType: string]: z.ZodType };
+  /** No body is as good as `{}`. */
+  optional?: boolean;
 }
 
 export interface Reply {

@@ -35,7 +35,7 @@ export const trackInput = z
   .strictObject({
     customer: name,
     ...usage,
-    id: name.optional().meta({ description: "Default: the Idempotency-Key, else a new one." }),
+    id: name.optional().meta({ description: "Default: one made from the Idempotency-Key (which no `id` of yours can equal), else a new one." }),
     source: name.optional(),
     time: instant.optional().meta({ description: "Default: now." }),
     metadata: z
@@ -70,7 +70,7 @@ export const track = {
       "Durable before the answer. A repeated `(source, id)` answers the original outcome with `duplicate: true`. " +
       "With `enforce` it is consume: 402 when credits do not cover it, and nothing is recorded.",
     body: { schema: trackInput },
-    idempotency: "object",
+    idempotency: "claim",
     replies: {
       200: {
         description: "Recorded.",
@@ -85,7 +85,7 @@ export const track = {
     path: "/api/v1/check",
     access: "read",
     summary: "May this usage happen?",
-    description: "Changes and creates nothing.",
+    description: "Changes and creates nothing, so that an `Idempotency-Key` has no meaning here.",
     body: { schema: z.strictObject({ customer: name, ...usage, usage: usageInput.optional() }).meta({ id: "Check" }) },
     idempotency: "nothing",
     replies: {
@@ -107,6 +107,7 @@ export const track = {
     path: "/api/v1/quote",
     access: "read",
     summary: "What would this usage cost?",
+    description: "Changes and creates nothing, so that an `Idempotency-Key` has no meaning here.",
     body: {
       schema: z.strictObject({ ...usage, time: instant.optional(), customer: name.optional() }).meta({ id: "Quote" }),
     },

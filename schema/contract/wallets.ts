@@ -1,6 +1,6 @@
 /** Wallets: a customer's prepaid credits, the grants they are made of, and the journal of every movement. */
 import { z } from "zod";
-import { customerParam, decimalInput, decimalText, instant, listOf, name, page, ulid } from "./fields";
+import { customerParam, decimalInput, decimalText, instant, isSound, listOf, name, noFields, page, ulid } from "./fields";
 import type { Resource } from "./route";
 
 export const currency = z
@@ -91,7 +91,7 @@ export const wallets = {
           burnTable: z.string().min(1).max(64).nullable().optional(),
           status: z.enum(["ACTIVE", "FROZEN"]).optional(),
         })
-        .refine((patch) => Object.keys(patch).length > 0, "must change something")
+        .refine((patch) => Object.keys(patch).length > 0, { error: "must change something", when: isSound })
         .meta({ id: "WalletPatch" }),
     },
     replies: { 200: { description: "The wallet after the change.", schema: walletView } },
@@ -144,6 +144,7 @@ export const wallets = {
     summary: "Void a grant",
     description: "Takes back what is left of it.",
     params: customerParam.extend({ grantId: name }),
+    body: noFields,
     idempotency: "claim",
     replies: { 200: { description: "Voided.", schema: grantView } },
   },

@@ -31,6 +31,8 @@ const BODIES: Record<string, unknown> = {
   "burnTables.create": { key: "intruders", currency: "CREDITS", rules: [] },
   "wallets.patch": { overdraftLimit: 1_000_000 },
   "wallets.grant": { amount: 5, kind: "promo" },
+  "wallets.voidGrant": {},
+  "deadLetters.replay": {},
 };
 
 const worker = startWorker();

@@ -56,7 +56,7 @@ export interface Mounted {
   ) => Response | { status: number; body?: unknown } | Promise<Response | { status: number; body?: unknown }>;
   raw: boolean;
   /** Where it says no, the route does not exist. */
-  available?: (context: Context) => boolean;
+  available?: (context: Context, request: Request) => boolean;
 }
 
 export function implement<const R extends Resource>(resource: R, handlers: Handlers<R>): Mounted[] {
@@ -141,7 +141,7 @@ async function serve(
   request: Request,
   params: () => Record<string, string>,
 ): Promise<Response> {
-  if (available && !available(context)) throw notFound(`${request.method} ${route.path}`);
+  if (available && !available(context, request)) throw notFound(`${request.method} ${route.path}`);
   const admitted = admit(route.access, request, context);
   const principal = admitted instanceof Promise ? await admitted : admitted;
   const key = route.method === "POST" ? idempotencyKeyOf(request) : null;
@@ -159,10 +159,11 @@ async function serve(
     const text = route.body || key !== null ? await readText(request, BODY_BYTES_MAX) : "";
     if (key !== null) ask.fingerprint = fingerprintOf(context, request, text);
     if (route.body) {
+      const absent = route.body.optional === true && text.trim() === "";
       const contentTypes = route.body.contentTypes ?? JSON_ONLY;
-      if (!contentTypes.includes(mediaType(request)))
+      if (!absent && !contentTypes.includes(mediaType(request)))
         throw new Problem(415, `Content-Type must be ${contentTypes.join(" or ")}`);
-      ask.body = parseShape(route.body.schema, parseJson(text)) as never;
+      ask.body = parseShape(route.body.schema, absent ? {} : parseJson(text)) as never;
     }
     if (route.idempotency === "claim") await claim(ask, route);
   }

@@ -95,7 +95,7 @@ function admitOperator(request: Request, { env }: Context): null {
 }
 
 /** In a time that tells nothing about `expected`: digests have one length, and are compared in constant time. */
-function sameText(given: string, expected: string): boolean {
+export function sameText(given: string, expected: string): boolean {
   const digest = (text: string) => createHash("sha256").update(text).digest();
   return timingSafeEqual(digest(given), digest(expected));
 }

@@ -112,10 +112,10 @@ const failing =
   (context) => ({
     customer(name) {
       const real = context.customer(name);
-      const record: CustomerRpc["record"] = async (call, json) => {
+      const record: CustomerRpc["record"] = async (call, ...facts) => {
         const error = fail(name);
         if (error) throw error;
-        return real.record(call, json);
+        return real.record(call, ...facts);
       };
       return new Proxy(real, {
         get: (target, property) => (property === "record" ? record : (Reflect.get(target, property) as unknown)),

@@ -45,6 +45,61 @@ describe.each(calls)("POST %s with an Idempotency-Key", (path, body, another) =>
   });
 });
 
+describe("a track with an Idempotency-Key", () => {
+  const track = { customer: "u", feature: "f", usage: { tokens: 1 } };
+  const start = async () => {
+    const worker = startWorker();
+    const { apiKey } = await newTenant(worker);
+    const post = (body: unknown, key?: string) =>
+      worker.call("POST", "/api/v1/track", {
+        key: apiKey,
+        body,
+        ...(key !== undefined && { headers: { "idempotency-key": key } }),
+      });
+    return { worker, post };
+  };
+  const conflict = { status: 409, body: { type: "https://tollgate.dev/problems/idempotency-conflict" } };
+
+  it("is one request: another customer, source, id or time under the key is a conflict, and nothing of it is recorded", async () => {
+    const { worker, post } = await start();
+    const first = await post(track, "k");
+    expect(first).toMatchObject({ status: 200, body: { duplicate: false } });
+    for (const other of [{ customer: "v" }, { source: "s" }, { id: "1" }, { time: "2026-01-01T00:00:00Z" }])
+      expect(await post({ ...track, ...other }, "k"), JSON.stringify(other)).toMatchObject(conflict);
+    expect((await post(track, "k")).body).toEqual({ ...first.body, duplicate: true });
+    expect((await post({ ...track, customer: "v", usage: { tokens: 5 } })).body).toMatchObject({
+      wallet: { unrated: 1 },
+    });
+    expect(worker.reports).toEqual([]);
+  });
+
+  it("is another event than the one whose id is the same text", async () => {
+    const { post } = await start();
+    const named = await post({ ...track, id: "hk3" });
+    const keyed = await post(track, "hk3");
+    expect([named.body.duplicate, keyed.body.duplicate]).toEqual([false, false]);
+    expect(keyed.body).toMatchObject({ wallet: { unrated: 2 } });
+    expect((await post({ ...track, source: "s", id: "hk4" })).body).toMatchObject({ duplicate: false });
+    expect((await post({ ...track, source: "s" }, "hk4")).body).toMatchObject({ duplicate: false });
+  });
+
+  it("leaves its key free when the body is refused", async () => {
+    const { post } = await start();
+    expect((await post({ ...track, usage: { tokens: -1 } }, "k")).status).toBe(400);
+    expect((await post(track, "k")).status).toBe(200);
+  });
+
+  it("asks the shared store only when the header is sent", async () => {
+    const { worker, post } = await start();
+    await post(track);
+    const before = worker.queries();
+    await post({ ...track, id: "1" });
+    expect(worker.queries()).toBe(before);
+    await post(track, "k");
+    expect(worker.queries()).toBeGreaterThan(before);
+  });
+});
+
 it("makes one key of two requests at the same time", async () => {
   const worker = startWorker();
   const { apiKey: key } = await newTenant(worker);

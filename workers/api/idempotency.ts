@@ -1,6 +1,6 @@
 /**
  * `Idempotency-Key`: for 24 hours a key belongs to one request of one namespace; the same key with another body is a conflict.
- * Calls to an object need nothing from here (the key becomes their operation or event id). A change of the store commits the answer
+ * A grant needs nothing from here (the key becomes the operation id of its object). A change of the store commits the answer
  * with the change and repeats it; a call that is harmless to repeat only claims the key. Stored answers may hold a key that is
  * shown once, so they are sealed under the caller's own API key, which is stored nowhere.
  */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { contract } from "../../schema/contract";
 import type { Route } from "../../schema/contract/route";
-import { startWorker } from "../harness";
+import { SEED_TOKEN, startWorker } from "../harness";
 import { routes } from "./routes";
 
 interface Operation {
@@ -100,7 +100,7 @@ describe("/healthz", () => {
       status: 200,
       body: { status: "ok" },
     });
-    await worker.call("POST", "/__local/seed", { body: { apiKey: "tg_seeded-for-a-test" } });
+    await worker.call("POST", "/__local/seed", { key: SEED_TOKEN, body: { apiKey: "tg_seeded-for-a-test" } });
     expect((await health()).status).toBe(200);
     expect(await worker.call("HEAD", "/healthz")).toMatchObject({ status: 200, body: undefined });
   });

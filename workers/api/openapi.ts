@@ -47,7 +47,7 @@ export function openApiDocument(contract: { [resource: string]: Resource }): Jso
         ],
         ...(route.body && {
           requestBody: {
-            required: true,
+            required: route.body.optional !== true,
             content: bodyOf(route.body.contentTypes, schemaOf(route.body.schema, "input")),
           },
         }),

@@ -4,7 +4,7 @@
  */
 import { Buffer, isUtf8 } from "node:buffer";
 import type { z } from "zod";
-import { parseExact } from "../../core/exact-json";
+import { readExact } from "../../core/exact-json";
 import { invalid, Problem, type ValidationError } from "./problem";
 
 /** Our own resources; the largest are burn tables, whose published snapshot is at most 1 MB. */
@@ -46,10 +46,13 @@ async function readStream(request: Request, bytesMax: number): Promise<ArrayBuff
 
 const tooLarge = (bytesMax: number): Problem => new Problem(413, `the body must be at most ${bytesMax} bytes`);
 
-export function parseJson(text: string): unknown {
+export const parseJson = (text: string): unknown => readJson(text).value;
+
+/** With what core/exact-json says of it: whether JSON.parse alone would read it as exactly. */
+export function readJson(text: string): { value: unknown; plain: boolean } {
   if (text.trim() === "") throw new Problem(400, "the body is empty; it must be JSON");
   try {
-    return parseExact(text);
+    return readExact(text);
   } catch (error) {
     if (error instanceof SyntaxError) throw new Problem(400, `the body is not JSON: ${error.message}`);
     throw error;

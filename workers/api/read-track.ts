@@ -10,6 +10,9 @@ import { BadField, nameFault, TIME_FAULT } from "./read-events";
 
 export const TRACK_SOURCE = "tollgate/track";
 
+/** What an Idempotency-Key names is an event of its own, and never the one to which a caller gave the same text as its `id`. */
+export const keyedEventId = (idempotencyKey: string): string => `tollgate/idempotency-key/${idempotencyKey}`;
+
 export interface Track {
   /** Its subject is the customer as the caller named it. */
   event: UsageEvent;

@@ -128,6 +128,6 @@ export async function apply(
   if (namespace === null) return "its namespace does not exist";
   // A closed namespace's events were accepted before it closed.
   const tenant: Tenant = { namespaceId, kind: namespace.kind, configVersion: namespace.configVersion };
-  const answer = await askCustomer(context, tenant, name, (object, call) => object.record(call, eventsJson));
+  const answer = await askCustomer(context, tenant, name, (object, call) => object.record(call, eventsJson, false));
   return answer.ok ? null : refusalProblem(answer).message;
 }

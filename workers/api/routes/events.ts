@@ -16,7 +16,7 @@ import { implement } from "../app";
 import { callsOf } from "../event-parts";
 import { claim, fingerprintOf } from "../idempotency";
 import { invalid, overloaded, Problem, refusalProblem, tryAgain } from "../problem";
-import { parseJson, readText } from "../read-body";
+import { readJson, readText } from "../read-body";
 import { readEvents, type Part } from "../read-events";
 
 /** A Worker holds six connections to the outside at once, but object calls are not among them; this bounds memory and fairness. */
@@ -41,7 +41,8 @@ export const eventRoutes = implement<typeof events>(events, {
       }
       const text = await readText(request, EVENTS_BODY_BYTES_MAX);
       const clockMs = principal.kind === "sandbox" ? await sandboxTime(context, principal.namespaceId) : undefined;
-      const read = readEvents(parseJson(text), shape, clockMs ?? context.now(), text.length);
+      const json = readJson(text);
+      const read = readEvents(json.value, shape, clockMs ?? context.now(), text.length);
       if (!read.ok) throw invalid([read.refusal]);
       if (ask.idempotencyKey !== null) {
         await claim({ ...ask, fingerprint: fingerprintOf(context, request, text) }, events.ingest);
@@ -50,10 +51,10 @@ export const eventRoutes = implement<typeof events>(events, {
       const parts = read.value;
       const asked = prefersAsync(request);
       if (!canSpill(context) || !(asked || parts.length > CUSTOMERS_PER_CALL_MAX))
-        return record(context, tenant, parts);
+        return record(context, tenant, parts, json.plain);
       const { messages, left } = spillable(context, tenant, parts);
       await spill(context, messages);
-      await record(context, tenant, left);
+      await record(context, tenant, left, json.plain);
       return new Response(null, { status: 202, headers: asked ? { "preference-applied": "respond-async" } : {} });
     },
   },
@@ -87,11 +88,11 @@ interface Failure {
   refusal: Refusal | null;
 }
 
-async function record(context: Context, tenant: Tenant, parts: readonly Part[]): Promise<Response> {
+async function record(context: Context, tenant: Tenant, parts: readonly Part[], plain: boolean): Promise<Response> {
   const failures: Failure[] = [];
   const [only] = parts;
-  if (parts.length === 1 && only !== undefined) await recordPart(context, tenant, only, failures);
-  else await atOnce(parts, OBJECTS_AT_ONCE, (part) => recordPart(context, tenant, part, failures));
+  if (parts.length === 1 && only !== undefined) await recordPart(context, tenant, only, plain, failures);
+  else await atOnce(parts, OBJECTS_AT_ONCE, (part) => recordPart(context, tenant, part, plain, failures));
   if (failures.length === 0) return new Response(null, { status: 204 });
 
   if (canSpill(context) && failures.every(({ overloaded }) => overloaded)) {
@@ -121,11 +122,17 @@ async function record(context: Context, tenant: Tenant, parts: readonly Part[]):
   throw refusalProblem(failures[0]!.refusal!);
 }
 
-async function recordPart(context: Context, tenant: Tenant, part: Part, failures: Failure[]): Promise<void> {
+async function recordPart(
+  context: Context,
+  tenant: Tenant,
+  part: Part,
+  plain: boolean,
+  failures: Failure[],
+): Promise<void> {
   for (const eventsJson of callsOf(part)) {
     try {
       const answer = await askCustomer(context, tenant, part.subject, (object, call) =>
-        object.record(call, eventsJson),
+        object.record(call, eventsJson, plain),
       );
       if (answer.ok) continue;
       failures.push({ part, overloaded: false, refusal: answer });

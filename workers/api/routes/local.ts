@@ -1,7 +1,7 @@
 /**
  * What the local launcher asks for before it says "ready": a live namespace `default`, a key for it that the launcher names, and
- * OpenMeter's quickstart meters. Not part of the contract. Without the binding that only the launcher sets, it does not exist; and
- * no key is spelled out anywhere in the Worker.
+ * OpenMeter's quickstart meters. Not part of the contract. It exists for the launcher alone: whoever does not send the token of this
+ * start gets the 404 of a path that is none. No key is spelled out anywhere in the Worker.
  */
 import { z } from "zod";
 import type { Meter } from "../../../core/meter";
@@ -12,6 +12,7 @@ import { seedNamespace } from "../../../store/seed";
 import { publish } from "../../config";
 import type { Context } from "../../context";
 import type { Mounted } from "../app";
+import { sameText } from "../auth";
 import { newApiKey } from "../new-key";
 import { notFound } from "../problem";
 
@@ -51,7 +52,10 @@ export const localRoutes: Mounted[] = [
       idempotency: "nothing",
       replies: { 204: { description: "It is there." } },
     },
-    available: ({ env }) => env.TOLLGATE_LOCAL === "1",
+    available: ({ env }, request) =>
+      env.TOLLGATE_LOCAL === "1" &&
+      !!env.TOLLGATE_SEED_TOKEN &&
+      sameText(request.headers.get("authorization") ?? "", `Bearer ${env.TOLLGATE_SEED_TOKEN}`),
     raw: false,
     async handle(ask) {
       await seed(ask.context, (ask.body as unknown as z.output<typeof body>).apiKey);

@@ -11,10 +11,11 @@ import type { Context } from "../../context";
 import { requireCustomer, sandboxTime, subjectOf, type Tenant } from "../../customers";
 import { implement, JSON_HEADERS } from "../app";
 import type { Principal } from "../auth";
+import { claim, fingerprintOf } from "../idempotency";
 import { invalid, Problem, refusalProblem } from "../problem";
 import { mediaType, parseJson, readText } from "../read-body";
 import { BadField } from "../read-events";
-import { readTrack } from "../read-track";
+import { keyedEventId, readTrack } from "../read-track";
 import { walletView } from "./wallets";
 
 /** The caller's time: an event without one gets it, and a price without one is of it. */
@@ -26,14 +27,20 @@ async function timed(context: Context, principal: Principal): Promise<{ tenant: 
 
 export const trackRoutes = implement<typeof track>(track, {
   track: {
-    async raw({ context, principal, request, idempotencyKey }) {
+    async raw(ask) {
+      const { context, principal, request, idempotencyKey } = ask;
       if (mediaType(request) !== "application/json") throw new Problem(415, "Content-Type must be application/json");
-      const body = parseJson(await readText(request, EVENT_BYTES_MAX));
+      const text = await readText(request, EVENT_BYTES_MAX);
+      const body = parseJson(text);
       const { tenant, now } = await timed(context, principal);
-      const read = readTrack(body, () => idempotencyKey ?? context.newId(), now);
+      const newId = () => (idempotencyKey === null ? context.newId() : keyedEventId(idempotencyKey));
+      const read = readTrack(body, newId, now);
       if (read instanceof BadField) throw invalid([{ field: read.field, message: read.message }]);
       const { event, enforce } = read;
       event.subject = await subjectOf(context, tenant, event.subject);
+      // The object compares within one customer and source; that the key came with this very body is the store's to know.
+      if (idempotencyKey !== null)
+        await claim({ ...ask, fingerprint: fingerprintOf(context, request, text) }, track.track);
       const eventJson = JSON.stringify(event);
       const tracked = await requireCustomer(context, tenant, event.subject, (object, call) =>
         object.track(call, { eventJson, enforce }),
