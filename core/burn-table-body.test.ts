@@ -96,7 +96,7 @@ describe("the body of a burn table", () => {
     [{ ...BODY, rules: [null] }, "rules[0]: must be an object"],
     [rule({ rate: undefined }), "rules[1].rate: is required"],
     [rule({ rate: "-1" }), "rules[1].rate: must not be negative"],
-    [rule({ rate: "x" }), "rules[1].rate: must be a decimal number"],
+    [rule({ rate: "x" }), "rules[1].rate: must be a number or decimal text"],
     [rule({ rate: "0.0000000000001" }), "rules[1].rate: must have at most 12 digits after"],
     [rule({ rate: 1e300 }), "rules[1].rate: must have at most 26 digits before"],
     [rule({ per: 0 }), "rules[1].per: must be greater than zero"],

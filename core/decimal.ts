@@ -67,7 +67,7 @@ export function decimal(text: string): Decimal {
 export function explainDecimal(refusal: DecimalRefusal): string {
   switch (refusal.reason) {
     case "not_a_number":
-      return "must be a decimal number, or a string that holds one";
+      return "must be a number or decimal text";
     case "too_many_places":
       return `must have at most ${DECIMAL_PLACES} digits after the decimal point`;
     case "out_of_range":

@@ -50,12 +50,12 @@ describe("usage in a request", () => {
     [{}, "usage", "at least one dimension"],
     [Object.fromEntries(Array.from({ length: 33 }, (_, n) => [`d${n}`, 1])), "usage", "at most 32 dimensions"],
     [{ inputTokens: -1 }, "usage.inputTokens", "must not be negative"],
-    [{ inputTokens: "x" }, "usage.inputTokens", "must be a decimal number"],
-    [{ inputTokens: Number.NaN }, "usage.inputTokens", "must be a decimal number"],
-    [{ inputTokens: Infinity }, "usage.inputTokens", "must be a decimal number"],
-    [{ inputTokens: null }, "usage.inputTokens", "must be a decimal number"],
-    [{ inputTokens: true }, "usage.inputTokens", "must be a decimal number"],
-    [{ inputTokens: { a: 1 } }, "usage.inputTokens", "must be a decimal number"],
+    [{ inputTokens: "x" }, "usage.inputTokens", "must be a number or decimal text"],
+    [{ inputTokens: Number.NaN }, "usage.inputTokens", "must be a number or decimal text"],
+    [{ inputTokens: Infinity }, "usage.inputTokens", "must be a number or decimal text"],
+    [{ inputTokens: null }, "usage.inputTokens", "must be a number or decimal text"],
+    [{ inputTokens: true }, "usage.inputTokens", "must be a number or decimal text"],
+    [{ inputTokens: { a: 1 } }, "usage.inputTokens", "must be a number or decimal text"],
     [{ inputTokens: "1e-13" }, "usage.inputTokens", "at most 12 digits"],
     [{ inputTokens: 1e26 }, "usage.inputTokens", "at most 26 digits"],
     [{ "input tokens": 1 }, `usage["input tokens"]`, "the name of a dimension"],
@@ -169,7 +169,7 @@ describe("a mapping", () => {
       "inputTokens must not be negative",
     );
     expect(eventUsage(event({ ...data, tokens: ["many", 6] }, "llm.done"), mapped)?.unreadable).toContain(
-      "inputTokens must be a decimal number",
+      "inputTokens must be a number or decimal text",
     );
   });
 

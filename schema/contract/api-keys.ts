@@ -62,6 +62,7 @@ export const apiKeys = {
     params: keyParam,
     body: { schema: z.strictObject({ overlap: duration }).meta({ id: "ApiKeyRotate" }) },
     idempotency: "store",
+    refusals: { 409: "It was rotated before or has expired; `idempotency-conflict`." },
     replies: { 200: { description: "Replaced.", schema: created } },
   },
 } as const satisfies Resource;

@@ -72,6 +72,7 @@ export const burnTables = {
     description: "Past usage is never repriced.",
     body: { schema: burnTableInput },
     idempotency: "store",
+    refusals: { 422: "`at-bound`: the namespace's configuration would be larger than 1 MB." },
     replies: { 201: { description: "Published.", schema: burnTableView } },
   },
   get: {

@@ -16,6 +16,7 @@ export const clock = {
     path: "/api/v1/clock",
     access: "admin",
     summary: "Read the test clock",
+    refusals: { 409: "`live-namespace`: it runs with the wall clock." },
     replies: { 200: { description: "The time that the namespace lives in.", schema: clockView } },
   },
   set: {
@@ -25,6 +26,7 @@ export const clock = {
     summary: "Move the test clock forward",
     description: "Every deadline up to `now` has run, in order of time over the whole namespace, before the answer.",
     body: { schema: z.strictObject({ now: instant }).meta({ id: "ClockSet" }) },
+    refusals: { 409: "`live-namespace`: it runs with the wall clock." },
     replies: { 200: { description: "Moved.", schema: clockView } },
   },
 } as const satisfies Resource;

@@ -32,6 +32,7 @@ export const deadLetters = {
     params: z.strictObject({ id: name }),
     body: noFields,
     idempotency: "claim",
+    refusals: { 422: "The message still cannot be applied." },
     replies: { 200: { description: "Applied.", schema: deadLetterView } },
   },
 } as const satisfies Resource;

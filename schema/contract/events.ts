@@ -77,8 +77,13 @@ export const events = {
     body: {
       schema: z.union([eventInput, eventBatch]),
       contentTypes: Object.keys(EVENT_CONTENT_TYPES),
+      contentSchemas: {
+        "application/cloudevents+json": eventInput,
+        "application/cloudevents-batch+json": eventBatch,
+      },
     },
     idempotency: "claim",
+    refusals: { 422: "`at-bound`: a customer holds as many events as it can." },
     replies: { 202: { description: "Accepted, counted soon." }, 204: { description: "Durable and counted." } },
   },
   rate: {
@@ -100,6 +105,7 @@ export const events = {
         .meta({ id: "RateUnrated" }),
     },
     idempotency: "claim",
+    refusals: { 404: "`unknown-customer`: the name looks like an id, and no customer has it." },
     replies: {
       200: {
         description: "What was priced now, and what still has no price.",

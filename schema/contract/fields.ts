@@ -10,7 +10,17 @@ export const isSound = ({ issues }: { issues: readonly unknown[] }): boolean => 
 /** A JSON number that a double cannot carry, kept as its source text (core/exact-json.ts). */
 const exactNumber = z.custom<{ rawJSON: string }>((value) => JSON.isRawJSON(value)).meta({ type: "number" });
 
-export const decimalInput = z.union([z.string().max(128), z.number(), exactNumber]).meta({
+/** A fault of a whole field, where what is missing is not merely wrong. */
+const fault =
+  (message: string) =>
+  ({ input }: { input?: unknown }): string =>
+    input === undefined ? "is required" : message;
+
+const DECIMAL_CHARS_MAX = 128;
+const decimalOptions = [z.string().max(DECIMAL_CHARS_MAX), z.number(), exactNumber] as const;
+const decimalFault = fault("must be a number or decimal text");
+
+export const decimalInput = z.union(decimalOptions, { error: decimalFault }).meta({
   id: "DecimalInput",
   description: "An exact decimal, as a string or as a number read by its source text; at most 12 places.",
   examples: ["0.25", 3],
@@ -28,7 +38,11 @@ const INSTANT_MS_MAX = 253_402_300_799_999;
 
 /** RFC 3339 with `Z` or an offset, upper case. */
 export const instant = z.iso
-  .datetime({ offset: true, error: "must be an RFC 3339 date and time, like 2026-11-21T09:30:00Z" })
+  .datetime({
+    offset: true,
+    abort: true,
+    error: fault("must be an RFC 3339 date and time, like 2026-11-21T09:30:00Z"),
+  })
   .max(64)
   .refine((text) => Date.parse(text) >= 0 && Date.parse(text) <= INSTANT_MS_MAX, "must lie between 1970 and 9999")
   .meta({ id: "Instant", description: "RFC 3339 date and time, 1970 to 9999.", examples: ["2026-11-21T09:30:00Z"] });

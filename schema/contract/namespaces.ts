@@ -18,6 +18,7 @@ export const namespaces = {
     description: "The answer carries its first API key, with all scopes, and is the only place that shows it.",
     body: { schema: z.strictObject({ key: slug, kind }).meta({ id: "NamespaceCreate" }) },
     idempotency: "store",
+    refusals: { 409: "The key is taken; `idempotency-conflict`." },
     replies: {
       201: {
         description: "Opened.",

@@ -49,8 +49,10 @@ export interface Route {
   body?: Body;
   /** Every POST has one. */
   idempotency?: Idempotency;
-  /** By status. Refusals are problems and need no entry. */
+  /** By status, without refusals. */
   replies: { [status: number]: Reply };
+  /** Problems that are this route's own, by status, with the codes that tell them apart. What follows from the fields above needs no entry. */
+  refusals?: { readonly [status: number]: string };
 }
 
 /** The routes of one resource; the keys name the operations. */

@@ -35,7 +35,9 @@ export const trackInput = z
   .strictObject({
     customer: name,
     ...usage,
-    id: name.optional().meta({ description: "Default: one made from the Idempotency-Key (which no `id` of yours can equal), else a new one." }),
+    id: name.optional().meta({
+      description: "Default: one made from the Idempotency-Key (which no `id` of yours can equal), else a new one.",
+    }),
     source: name.optional(),
     time: instant.optional().meta({ description: "Default: now." }),
     metadata: z
@@ -71,6 +73,13 @@ export const track = {
       "With `enforce` it is consume: 402 when credits do not cover it, and nothing is recorded.",
     body: { schema: trackInput },
     idempotency: "claim",
+    refusals: {
+      402: "With `enforce`: `insufficient-credits`.",
+      403: "`missing-scope`; with `enforce`: `wallet-frozen`.",
+      404: "`unknown-customer`: the name looks like an id, and no customer has it.",
+      409: "`idempotency-conflict`: the id or the Idempotency-Key was used for other usage.",
+      422: "With `enforce`: `unpriced-usage`. `currency-mismatch`, `at-bound`.",
+    },
     replies: {
       200: {
         description: "Recorded.",
@@ -88,6 +97,10 @@ export const track = {
     description: "Changes and creates nothing, so that an `Idempotency-Key` has no meaning here.",
     body: { schema: z.strictObject({ customer: name, ...usage, usage: usageInput.optional() }).meta({ id: "Check" }) },
     idempotency: "nothing",
+    refusals: {
+      404: "`unknown-customer`: the name looks like an id, and no customer has it.",
+      422: "`currency-mismatch`: the burn table's currency is not the wallet's.",
+    },
     replies: {
       200: {
         description: "The decision, and what it rests on.",
@@ -112,6 +125,10 @@ export const track = {
       schema: z.strictObject({ ...usage, time: instant.optional(), customer: name.optional() }).meta({ id: "Quote" }),
     },
     idempotency: "nothing",
+    refusals: {
+      404: "`unknown-customer`: the name looks like an id, and no customer has it.",
+      422: "`unpriced-usage`, `currency-mismatch`.",
+    },
     replies: { 200: { description: "The cost that a debit of it would have.", schema: costView } },
   },
 } as const satisfies Resource;

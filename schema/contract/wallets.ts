@@ -1,6 +1,17 @@
 /** Wallets: a customer's prepaid credits, the grants they are made of, and the journal of every movement. */
 import { z } from "zod";
-import { customerParam, decimalInput, decimalText, instant, isSound, listOf, name, noFields, page, ulid } from "./fields";
+import {
+  customerParam,
+  decimalInput,
+  decimalText,
+  instant,
+  isSound,
+  listOf,
+  name,
+  noFields,
+  page,
+  ulid,
+} from "./fields";
 import type { Resource } from "./route";
 
 export const currency = z
@@ -94,6 +105,7 @@ export const wallets = {
         .refine((patch) => Object.keys(patch).length > 0, { error: "must change something", when: isSound })
         .meta({ id: "WalletPatch" }),
     },
+    refusals: { 422: "`unknown-burn-table`, `currency-mismatch`." },
     replies: { 200: { description: "The wallet after the change.", schema: walletView } },
   },
   grant: {
@@ -126,6 +138,10 @@ export const wallets = {
         .meta({ id: "GrantCreate" }),
     },
     idempotency: "object",
+    refusals: {
+      409: "`idempotency-conflict`: the `id` or the Idempotency-Key was used with another body.",
+      422: "`currency-mismatch`; `at-bound`: the wallet holds as many grants as it can.",
+    },
     replies: { 201: { description: "Granted.", schema: grantView } },
   },
   grants: {
@@ -146,6 +162,7 @@ export const wallets = {
     params: customerParam.extend({ grantId: name }),
     body: noFields,
     idempotency: "claim",
+    refusals: { 404: "`unknown-grant`, `unknown-customer`.", 409: "`grant-closed`, `idempotency-conflict`." },
     replies: { 200: { description: "Voided.", schema: grantView } },
   },
   transactions: {

@@ -113,6 +113,7 @@ describe.each(scoped)("%s", (name, route) => {
       expect([status, headers.get("content-type")], `with the key ${key}`).toEqual([401, "application/problem+json"]);
       expect(headers.get("www-authenticate")).toBe("Bearer");
       expect(body).toMatchObject({ status: 401, title: "Unauthorized", detail: expect.any(String) });
+      if (key === ADMIN_KEY) expect(body.detail).toContain("this key only opens /api/v1/namespaces");
     }
   });
 

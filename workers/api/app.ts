@@ -176,15 +176,14 @@ async function serve(
 const JSON_ONLY = ["application/json"];
 export const JSON_HEADERS = { "content-type": "application/json" } as const;
 
-/** Repeated parameters as arrays; none of ours may be, so the contract refuses them. */
-function queryOf(url: string): Record<string, string | string[]> {
-  const query: Record<string, string | string[]> = {};
-  const { searchParams } = new URL(url);
-  for (const key of new Set(searchParams.keys())) {
-    const values = searchParams.getAll(key);
-    query[key] = values.length === 1 ? values[0]! : values;
+/** None of our parameters is a list. */
+function queryOf(url: string): Record<string, string> {
+  const query = new Map<string, string>();
+  for (const [key, value] of new URL(url).searchParams) {
+    if (query.has(key)) throw invalid([{ field: key, message: "must be given only once" }]);
+    query.set(key, value);
   }
-  return query;
+  return Object.fromEntries(query);
 }
 
 function refusalOf(error: unknown, context: Context, request: Request): Response {

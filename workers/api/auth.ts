@@ -47,7 +47,7 @@ export function admit(access: Access, request: Request, context: Context): Princ
 
 async function lookUp(key: string, scope: Scope, context: Context): Promise<Principal> {
   const found = KEY.test(key) ? await findPrincipal(context.store, context.sha256(key)) : null;
-  if (found === null) throw refused("this API key does not exist");
+  if (found === null) throw refused(isOperators(key, context) ? OPERATOR_KEY_OPENS : "this API key does not exist");
   const now = context.now();
   const state = keyState(found, now);
   switch (state) {
@@ -93,6 +93,12 @@ function admitOperator(request: Request, { env }: Context): null {
   if (!sameText(bearer(request), expected)) throw refused("this is not the operator's key");
   return null;
 }
+
+const OPERATOR_KEY_OPENS =
+  "this is the operator's key, and this key only opens /api/v1/namespaces; use a key of a namespace here";
+
+const isOperators = (key: string, { env }: Context): boolean =>
+  !!env.TOLLGATE_ADMIN_KEY && sameText(key, env.TOLLGATE_ADMIN_KEY);
 
 /** In a time that tells nothing about `expected`: digests have one length, and are compared in constant time. */
 export function sameText(given: string, expected: string): boolean {

@@ -1,6 +1,6 @@
 /** Every kind of bad input the issue names: a 4xx problem that says what to change, and nothing is kept of it. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { newTenant, someEvent, startWorker, type CallOptions, type Tenant } from "../harness";
+import { ADMIN_KEY, newTenant, someEvent, startWorker, type CallOptions, type Tenant } from "../harness";
 
 const worker = startWorker();
 let tenant: Tenant;
@@ -61,7 +61,7 @@ const cases: Case[] = [
   ["bytes that are no UTF-8", "POST", EVENTS, { body: new Uint8Array([0x22, 0xff, 0x22]) }, 400, /UTF-8/],
   ["NaN, which JSON has not", "POST", TRACK, { body: trackText("NaN") }, 400, /not JSON/],
   ["an array where an object belongs", "POST", TRACK, { body: [track({})] }, 400, /must be a JSON object/],
-  ["null where an object belongs", "PATCH", WALLET, { body: "null" }, 400, /expected object/],
+  ["null where an object belongs", "PATCH", WALLET, { body: "null" }, 400, /must be a JSON object/],
 
   // Wrong content type
   ["no content type", "POST", EVENTS, { body: [event({})], type: "" }, 400, /content type/],
@@ -325,6 +325,60 @@ const cases: Case[] = [
     /Idempotency-Key/,
   ],
 
+  // Times and ranges
+  [
+    "a range that ends before it starts",
+    "POST",
+    "/api/v1/events/rate",
+    { body: { from: "2026-02-01T00:00:00Z", to: "2026-02-01T01:00:00+02:00" } },
+    400,
+    /from must not be after `to`/,
+  ],
+  [
+    "an unknown customer that looks like an id, rated",
+    "POST",
+    "/api/v1/events/rate",
+    { body: { customer: "01JD8ZQ6M5T9W3XK2V7B4C1N0R" } },
+    404,
+    /no customer/,
+  ],
+
+  // Bodies of calls whose path says everything
+  [
+    "a field in a void",
+    "POST",
+    `${WALLET}/grants/g1/void`,
+    { body: { amount: 1 } },
+    400,
+    /amount is not a known field/,
+  ],
+  ["a list as the body of a void", "POST", `${WALLET}/grants/g1/void`, { body: [] }, 400, /must be a JSON object/],
+  ["a void that is no JSON", "POST", `${WALLET}/grants/g1/void`, { body: "void" }, 400, /not JSON/],
+
+  // Cursors that no page gave out
+  ...["burn-tables", "burn-tables/standard/versions", "dead-letters", "api-keys"].map((list): Case => [
+    `a cursor that is none, of ${list}`,
+    "GET",
+    `/api/v1/${list}?cursor=%20x`,
+    {},
+    400,
+    /cursor is no/,
+  ]),
+  ["a version that is none", "GET", `${TABLES}/standard/versions?cursor=1e3`, {}, 400, /cursor is no/],
+  ["a cursor that is none, of grants", "GET", `${WALLET}/grants?cursor=%20x`, {}, 400, /cursor/],
+
+  // Ids in paths
+  ["an API key's id that is none", "DELETE", "/api/v1/api-keys/nonsense", {}, 404, /this API key does not exist/],
+  [
+    "an API key's id that is none, rotated",
+    "POST",
+    "/api/v1/api-keys/nonsense/rotate",
+    { body: { overlap: "PT1H" } },
+    404,
+    /this API key does not exist/,
+  ],
+  ["a dead letter's id that is none", "POST", "/api/v1/dead-letters/nonsense/replay", {}, 404, /this dead letter/],
+
   // Ids used again with another body
   [
     "an event id with another quantity",
@@ -364,6 +418,149 @@ describe("bad input is refused with what to change", () => {
     expect(await stateOf()).toEqual(untouched);
     expect(worker.reports).toEqual([]);
   });
+});
+
+type Faults = { field: string; message: string }[];
+const rule = { dimension: "a", rate: 1, per: 1 };
+const tableOf = (over: Record<string, unknown>) => ({ key: "x", currency: "CREDITS", rules: [rule], ...over });
+const said: [what: string, method: string, path: string, body: unknown, faults: Faults][] = [
+  [
+    "a missing decimal",
+    "POST",
+    TABLES,
+    tableOf({ rules: [rule, { dimension: "b", rate: 1 }] }),
+    [{ field: "rules[1].per", message: "is required" }],
+  ],
+  [
+    "a bad decimal, which core reads, by the same notation",
+    "POST",
+    TABLES,
+    tableOf({ rules: [rule, { dimension: "b", rate: 1, per: 0 }] }),
+    [{ field: "rules[1].per", message: "must be greater than zero" }],
+  ],
+  ...["/api/v1/check", TRACK].map((path): (typeof said)[number] => [
+    `a quantity of null, sent to ${path}`,
+    "POST",
+    path,
+    { customer: "nobody", feature: "f", usage: { tokens: null } },
+    [{ field: "usage.tokens", message: "must be a number or decimal text" }],
+  ]),
+  [
+    "a name of a dimension that zod would leave out",
+    "POST",
+    "/api/v1/check",
+    '{"customer":"nobody","feature":"f","usage":{"__proto__":1}}',
+    [{ field: 'usage["__proto__"]', message: "is not a name that can be used here" }],
+  ],
+  [
+    "a trap deep inside",
+    "POST",
+    TABLES,
+    '{"key":"x","currency":"CREDITS","rules":[],"mappings":[{"eventType":"e","feature":"f","usage":{"__proto__":"$.a"}}]}',
+    [{ field: 'mappings[0].usage["__proto__"]', message: "is not a name that can be used here" }],
+  ],
+  [
+    "a limit that is too large",
+    "GET",
+    `${TABLES}?limit=101`,
+    undefined,
+    [{ field: "limit", message: "must be at most 100" }],
+  ],
+  [
+    "a limit past any integer, which is wrong twice",
+    "GET",
+    `${TABLES}?limit=1e300`,
+    undefined,
+    [{ field: "limit", message: "must be at most 100" }],
+  ],
+  ["a limit of nothing", "GET", `${TABLES}?limit=0`, undefined, [{ field: "limit", message: "must be at least 1" }]],
+  ["a limit that is text", "GET", `${TABLES}?limit=x`, undefined, [{ field: "limit", message: "must be a number" }]],
+  ["half a page", "GET", `${TABLES}?limit=1.5`, undefined, [{ field: "limit", message: "must be a whole number" }]],
+  [
+    "a repeated parameter",
+    "GET",
+    `${TABLES}?limit=1&limit=2`,
+    undefined,
+    [{ field: "limit", message: "must be given only once" }],
+  ],
+  [
+    "a time that is none, once",
+    "PUT",
+    "/api/v1/clock",
+    { now: "zz" },
+    [{ field: "now", message: "must be an RFC 3339 date and time, like 2026-11-21T09:30:00Z" }],
+  ],
+  ["a missing time", "PUT", "/api/v1/clock", {}, [{ field: "now", message: "is required" }]],
+  ["an unknown field alone", "PATCH", WALLET, { a: 1 }, [{ field: "a", message: "is not a known field" }]],
+  ["nothing to change", "PATCH", WALLET, {}, [{ field: "", message: "must change something" }]],
+  [
+    "several faults, one a field",
+    "POST",
+    "/api/v1/api-keys",
+    { name: "", scopes: ["root", 5], x: 1 },
+    [
+      { field: "name", message: "must not be empty" },
+      { field: "scopes[0]", message: 'must be one of "ingest", "read", "write", "billing", "admin"' },
+      { field: "scopes[1]", message: 'must be one of "ingest", "read", "write", "billing", "admin"' },
+      { field: "x", message: "is not a known field" },
+    ],
+  ],
+  [
+    "mistyped and missing fields",
+    "POST",
+    `${WALLET}/grants`,
+    { amount: true, priority: 256, reason: "x".repeat(257) },
+    [
+      { field: "amount", message: "must be a number or decimal text" },
+      { field: "kind", message: "is required" },
+      { field: "priority", message: "must be at most 255" },
+      { field: "reason", message: "must be at most 256 characters" },
+    ],
+  ],
+  [
+    "a condition that cannot be compared with",
+    "POST",
+    TABLES,
+    tableOf({ mappings: [{ eventType: "e", where: { "$.a": [] }, feature: "f", usage: { a: "$.b" } }] }),
+    [{ field: 'mappings[0].where["$.a"]', message: "must be a string, or a number, or true or false, or null" }],
+  ],
+];
+
+it.each(said)("names each fault once, in plain words and one notation: %s", async (_, method, path, body, faults) => {
+  const answer = await worker.call<{ validationErrors: Faults }>(method, path, { key: tenant.apiKey, body });
+  expect(answer.status).toBe(400);
+  expect(answer.body.validationErrors).toEqual(faults);
+});
+
+it("voids with no body and with an empty one alike", async () => {
+  const key = tenant.apiKey;
+  for (const [i, options] of [{}, { body: {} }, { body: "", type: "text/plain" }, { body: " \n" }].entries()) {
+    const grants = "/api/v1/wallets/voided/grants";
+    await worker.call("POST", grants, { key, body: { amount: 1, kind: "paid", id: `v${i}` } });
+    const answer = await worker.call("POST", `${grants}/v${i}/void`, { key, ...options });
+    expect(answer, JSON.stringify(options)).toMatchObject({ status: 200, body: { status: "voided" } });
+  }
+});
+
+it("goes on from its own cursors in every list", async () => {
+  const key = tenant.apiKey;
+  for (const body of [tableOf({}), tableOf({}), tableOf({ key: "A.b-c_1" })])
+    expect((await worker.call("POST", TABLES, { key, body })).status).toBe(201);
+  for (const name of ["a", "b"])
+    expect((await worker.call("POST", "/api/v1/api-keys", { key, body: { name, scopes: ["read"] } })).status).toBe(201);
+  const namespaces = { path: "/api/v1/namespaces", key: ADMIN_KEY };
+  await newTenant(worker);
+  const own = [TABLES, `${TABLES}/x/versions`, "/api/v1/api-keys"].map((path) => ({ path, key }));
+  for (const list of [namespaces, ...own]) {
+    const page = (cursor = "") =>
+      worker.call<{ items: unknown[]; nextCursor?: string }>("GET", `${list.path}?limit=1${cursor}`, { key: list.key });
+    const first = (await page()).body;
+    const second = await page(`&cursor=${encodeURIComponent(first.nextCursor!)}`);
+    expect(second.status, list.path).toBe(200);
+    expect(second.body.items).toHaveLength(1);
+    expect(second.body.items).not.toEqual(first.items);
+  }
+  expect((await worker.call("GET", "/api/v1/namespaces?cursor=x", { key: ADMIN_KEY })).status).toBe(400);
 });
 
 it("keeps nothing of a batch with one bad event, and names its index and field", async () => {

@@ -43,6 +43,53 @@ describe("openapi.json", () => {
     }
   });
 
+  it("names the refusals that a program decides by, each as a problem", () => {
+    const refusals = (path: string, method = "post") =>
+      Object.keys(document.paths[path]![method]!.responses).filter((status) => status >= "4");
+    expect(refusals("/api/v1/track")).toEqual(["400", "401", "402", "403", "404", "409", "422", "default"]);
+    expect(refusals("/api/v1/check")).toEqual(["400", "401", "403", "404", "422", "default"]);
+    expect(refusals("/api/v1/wallets/{customer}/grants")).toEqual([
+      "400",
+      "401",
+      "403",
+      "404",
+      "409",
+      "422",
+      "default",
+    ]);
+    expect(refusals("/api/v1/namespaces")).toEqual(["400", "401", "409", "default"]);
+    expect(refusals("/healthz", "get")).toEqual([]);
+    for (const operation of Object.values(document.paths).flatMap((path) => Object.values(path))) {
+      for (const [status, reply] of Object.entries(operation.responses)) {
+        const { content } = reply as { content?: Record<string, { schema: unknown }> };
+        if (status >= "4")
+          expect(content, operation.operationId).toEqual({
+            "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } },
+          });
+      }
+    }
+  });
+
+  it("takes one event as cloudevents+json, an array as the batch type, and either as plain JSON", () => {
+    const { content } = document.paths["/api/v1/events"]!.post!.requestBody!;
+    const one = { $ref: "#/components/schemas/Event" };
+    const many = expect.objectContaining({ type: "array", items: one, minItems: 1, maxItems: 10_000 });
+    expect(content).toEqual({
+      "application/json": { schema: { anyOf: [one, many] } },
+      "application/cloudevents+json": { schema: one },
+      "application/cloudevents-batch+json": { schema: many },
+    });
+  });
+
+  it("offers an Idempotency-Key exactly where it has a meaning", () => {
+    for (const route of all) {
+      const { parameters } = document.paths[route.path]![route.method.toLowerCase()]!;
+      const offered = parameters.some(({ name }) => name === "Idempotency-Key");
+      const meant = route.method === "POST" && route.idempotency !== "nothing";
+      expect(offered, `${route.method} ${route.path}`).toBe(meant);
+    }
+  });
+
   it("refers to nothing that it does not contain, and names no operation twice", () => {
     const text = JSON.stringify(document);
     for (const [, name] of text.matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g))
@@ -69,6 +116,15 @@ describe("openapi.json", () => {
 });
 
 describe("/docs", () => {
+  it("fits a phone, and is dark where the reader's system is", async () => {
+    const { body } = await worker.call<string>("GET", "/docs");
+    expect(body).toContain('<meta name="viewport" content="width=device-width, initial-scale=1">');
+    expect(body).toContain('<meta name="color-scheme" content="light dark">');
+    expect(body).toContain('matchMedia("(prefers-color-scheme: dark)")');
+    const css = await worker.fetch(new Request("https://tollgate.test/docs/swagger-ui.css"));
+    expect(await css.text(), "the class that the page sets").toContain("html.dark-mode");
+  });
+
   it("is a page whose every file is served from here", async () => {
     const page = await worker.call<string>("GET", "/docs");
     expect(page.headers.get("content-type")).toBe("text/html; charset=utf-8");

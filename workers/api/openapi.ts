@@ -1,7 +1,7 @@
 /** Prints the contract as OpenAPI 3.1, whose schemas are JSON Schema as zod writes it; schemas that have an id become components. */
 import { z } from "zod";
 import { problem } from "../../schema/contract/problem";
-import type { Access, Reply, Resource } from "../../schema/contract/route";
+import type { Access, Body, Reply, Resource, Route } from "../../schema/contract/route";
 
 type Json = { [key: string]: unknown };
 
@@ -26,10 +26,10 @@ export function openApiDocument(contract: { [resource: string]: Resource }): Jso
   };
   // Inside another schema it is printed as a component, and referred to.
   const { properties } = schemaOf(z.object({ problem }), "output") as { properties: { problem: Json } };
-  const problemReply = {
-    description: "A refusal.",
+  const problemReply = (description: string): Json => ({
+    description,
     content: { "application/problem+json": { schema: properties.problem } },
-  };
+  });
 
   const paths: { [path: string]: Json } = {};
   for (const [resource, routes] of Object.entries(contract)) {
@@ -43,19 +43,20 @@ export function openApiDocument(contract: { [resource: string]: Resource }): Jso
         parameters: [
           ...parametersOf(route.params && schemaOf(route.params, "input"), "path"),
           ...parametersOf(route.query && schemaOf(route.query, "input"), "query"),
-          ...(route.method === "POST" && route.access !== "public" ? [IDEMPOTENCY_KEY] : []),
+          ...(route.idempotency !== undefined && route.idempotency !== "nothing" ? [IDEMPOTENCY_KEY] : []),
         ],
         ...(route.body && {
           requestBody: {
             required: route.body.optional !== true,
-            content: bodyOf(route.body.contentTypes, schemaOf(route.body.schema, "input")),
+            content: bodyOf(route.body, (schema) => schemaOf(schema, "input")),
           },
         }),
         responses: {
           ...Object.fromEntries(
             Object.entries(route.replies).map(([status, reply]) => [status, replyOf(reply, schemaOf)]),
           ),
-          ...(route.access !== "public" && { default: problemReply }),
+          ...Object.fromEntries(refusalsOf(route).map(([status, said]) => [status, problemReply(said)])),
+          ...(route.access !== "public" && { default: problemReply("Any other refusal.") }),
         },
       };
     }
@@ -111,8 +112,23 @@ function parametersOf(schema: Json | undefined, where: "path" | "query"): Json[]
   }));
 }
 
-const bodyOf = (contentTypes: readonly string[] = ["application/json"], schema: Json): Json =>
-  Object.fromEntries(contentTypes.map((type) => [type, { schema }]));
+const bodyOf = (
+  { schema, contentTypes = ["application/json"], contentSchemas = {} }: Body,
+  schemaOf: (schema: z.ZodType) => Json,
+): Json => Object.fromEntries(contentTypes.map((type) => [type, { schema: schemaOf(contentSchemas[type] ?? schema) }]));
+
+/** What the router can answer for a route, then what the route says of itself. */
+function refusalsOf({ access, params, query, body, idempotency, refusals }: Route): [status: string, said: string][] {
+  if (access === "public") return [];
+  const said: { [status: number]: string } = { 401: "No key, or one that does not open this." };
+  if (params || query || body || idempotency)
+    said[400] = "Something in the request is wrong; `validationErrors` says what.";
+  if (access !== "operator") said[403] = "`missing-scope`: the key may not do this.";
+  if (params) said[404] = "What the path names does not exist.";
+  if (idempotency && idempotency !== "nothing")
+    said[409] = "`idempotency-conflict`: the Idempotency-Key was used for another request.";
+  return Object.entries({ ...said, ...refusals });
+}
 
 const replyOf = (
   { description, schema, contentType = "application/json" }: Reply,

@@ -59,31 +59,90 @@ export function readJson(text: string): { value: unknown; plain: boolean } {
   }
 }
 
-/** Zod's verdict as ours. `where` names the part of the request when it is not the body. */
-export function parseShape<T extends z.ZodType>(schema: T, value: unknown, where?: string): z.output<T> {
-  const parsed = schema.safeParse(value);
+/** Zod's verdict as ours: one fault a field, in words that do not need its schema. */
+export function parseShape<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
+  const trap = trapIn(value);
+  if (trap !== null) throw invalid([{ field: fieldOf(trap), message: "is not a name that can be used here" }]);
+  const parsed = schema.safeParse(value, { error: plainly });
   if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues
-    .flatMap((issue) => faultsOf(issue))
-    .map(({ field, message }) => ({
-      field: where === undefined ? field : [where, field].filter(Boolean).join("."),
-      message,
-    }));
-  throw invalid(faults.slice(0, FAULTS_SHOWN_MAX));
+  // Of several of one field the last: zod's own bound of an integer comes before ours.
+  const faults = new Map(parsed.error.issues.flatMap(faultsOf).map((fault) => [fault.field, fault]));
+  throw invalid([...faults.values()].slice(0, FAULTS_SHOWN_MAX));
 }
 
-function faultsOf(issue: z.core.$ZodIssue): ValidationError[] {
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => ({
-      field: [...issue.path, key].map(String).join("."),
-      message: "is not a known field",
-    }));
+/** Where `__proto__` is a name in this JSON, which zod would leave out in silence; null: nowhere. */
+function trapIn(value: unknown): PropertyKey[] | null {
+  if (typeof value !== "object" || value === null || JSON.isRawJSON(value)) return null;
+  if (!Array.isArray(value) && Object.hasOwn(value, "__proto__")) return ["__proto__"];
+  for (const [key, inner] of Object.entries(value)) {
+    const trap = trapIn(inner);
+    if (trap !== null) return [Array.isArray(value) ? Number(key) : key, ...trap];
   }
-  const field = issue.path.map(String).join(".");
-  if (issue.code === "invalid_type" && issue.input === undefined && issue.message.includes("received undefined")) {
-    return [{ field, message: "is required" }];
-  }
-  return [{ field, message: decapitalized(issue.message) }];
+  return null;
 }
 
-const decapitalized = (message: string): string => message.replace(/^[A-Z]/, (letter) => letter.toLowerCase());
+function faultsOf({ path, message, ...issue }: z.core.$ZodIssue): ValidationError[] {
+  if (issue.code === "unrecognized_keys")
+    return issue.keys.map((key) => ({ field: fieldOf([...path, key]), message: "is not a known field" }));
+  return [{ field: fieldOf(path), message }];
+}
+
+const PLAIN_NAME = /^[A-Za-z][\w.-]*$/;
+
+/** As core writes it: `rules[0].per`, `usage["1x"]`. */
+const fieldOf = (path: readonly PropertyKey[]): string =>
+  path
+    .map((part, place) => {
+      if (typeof part === "number") return `[${part}]`;
+      const name = String(part);
+      if (place === 0) return name;
+      return PLAIN_NAME.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`;
+    })
+    .join("");
+
+const NOUNS: Record<string, string> = {
+  string: "a string",
+  number: "a number",
+  int: "a whole number",
+  boolean: "true or false",
+  null: "null",
+  array: "a list",
+  object: "a JSON object",
+  record: "a JSON object",
+};
+const noun = (expected: string): string => NOUNS[expected] ?? expected;
+
+/** Zod's own words, for people. A schema that brings its own is not asked here. */
+function plainly(issue: z.core.$ZodRawIssue): string | undefined {
+  if (issue.input === undefined && issue.code !== "unrecognized_keys") return "is required";
+  switch (issue.code) {
+    case "invalid_type":
+      return `must be ${noun(issue.expected)}`;
+    case "invalid_value": {
+      const values = issue.values.map((one) => (typeof one === "string" ? JSON.stringify(one) : String(one)));
+      return `must be ${values.length === 1 ? "" : "one of "}${values.join(", ")}`;
+    }
+    case "invalid_union": {
+      const kinds = issue.errors.flatMap(([first]) => (first?.code === "invalid_type" ? [noun(first.expected)] : []));
+      return kinds.length === 0 ? "is of a kind that cannot be used here" : `must be ${kinds.join(", or ")}`;
+    }
+    case "too_big":
+      return issue.origin === "string"
+        ? `must be at most ${issue.maximum} characters`
+        : `must ${issue.origin === "array" ? "have" : "be"} at most ${issue.maximum}${issue.origin === "array" ? " entries" : ""}`;
+    case "too_small":
+      if (issue.origin === "number" || issue.origin === "int") return `must be at least ${issue.minimum}`;
+      return Number(issue.minimum) === 1
+        ? "must not be empty"
+        : `must have at least ${issue.minimum} ${issue.origin === "string" ? "characters" : "entries"}`;
+    case "invalid_key":
+      return "is not a name that can be used here";
+    // Formats and rules of our own come with their words; unknown fields are named one by one (faultsOf).
+    case "invalid_format":
+    case "custom":
+    case "unrecognized_keys":
+    case "not_multiple_of":
+    case "invalid_element":
+      return undefined;
+  }
+}

@@ -17,7 +17,13 @@ const FILES: Record<string, { gzipped: ArrayBuffer; type: string }> = {
 
 const PAGE = `<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><title>Tollgate API</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/docs/swagger-ui.css"></head>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
+<title>Tollgate API</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/docs/swagger-ui.css">
+<style>body { margin: 0 }</style>
+<script>
+const dark = matchMedia("(prefers-color-scheme: dark)"), show = () => document.documentElement.classList.toggle("dark-mode", dark.matches)
+dark.addEventListener("change", show), show()
+</script></head>
 <body><div id="ui"></div><script src="/docs/swagger-ui-bundle.js"></script>
 <script>SwaggerUIBundle({ url: "/openapi.json", dom_id: "#ui", deepLinking: true, persistAuthorization: false })</script></body>
 </html>
