@@ -2,7 +2,7 @@
  * What travels through the queues. Every message says its version `v`; a consumer reads every version ever sent, because a queue
  * may hold messages of the deployment before. Parsed at the consumer's door and trusted after it: what does not parse is a dead letter.
  */
-import { z } from "zod";
+import * as z from "zod";
 
 /** A queue takes 128,000 bytes a message, its metadata included, and answers an opaque error past it. */
 export const MESSAGE_BYTES_MAX = 120_000;

@@ -29,7 +29,11 @@ try {
   Tollgate is ready at ${address} · API docs at ${address}/docs
   namespace default · key ${LOCAL_KEY} · operator key ${LOCAL_ADMIN_KEY} · state in ${TOLLGATE_STATE || ".tollgate/"} · Ctrl-C stops it
 
-  Meter something (paste this in another terminal, or run \`npm run demo\`):
+  In another terminal, 28,185 requests of a real LLM service, debited to the last digit:
+
+  npm run demo
+
+  or record something of your own:
 
   curl ${address}/api/v1/track -H "authorization: Bearer ${LOCAL_KEY}" -H "content-type: application/json" \\
     -d '{"customer":"user_123","feature":"gpt-4-completion","usage":{"inputTokens":1200,"outputTokens":350}}'

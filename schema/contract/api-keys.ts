@@ -1,5 +1,5 @@
 /** API keys: scoped, stored hashed, shown once, rotated with an overlap. */
-import { z } from "zod";
+import * as z from "zod";
 import { duration, instant, listOf, name, pageBy, ULID, ulid } from "./fields";
 import { SCOPES, type Resource } from "./route";
 

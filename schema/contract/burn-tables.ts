@@ -1,5 +1,5 @@
 /** Burn tables: versioned, effective-dated prices of usage. The exact rules of a table's body are core/burn-table-body's. */
-import { z } from "zod";
+import * as z from "zod";
 import { decimalInput, decimalText, instant, listOf, name, pageBy } from "./fields";
 import type { Resource } from "./route";
 

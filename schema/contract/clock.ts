@@ -1,5 +1,5 @@
 /** The test clock of a sandbox namespace. */
-import { z } from "zod";
+import * as z from "zod";
 import { instant } from "./fields";
 import type { Resource } from "./route";
 

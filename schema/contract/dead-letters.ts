@@ -1,5 +1,5 @@
 /** Queue messages that could not be applied: kept with their reason, listed, and replayed once the cause is gone. */
-import { z } from "zod";
+import * as z from "zod";
 import { instant, listOf, name, noFields, pageBy, ULID, ulid } from "./fields";
 import type { Resource } from "./route";
 

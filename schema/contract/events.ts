@@ -2,7 +2,7 @@
  * Usage events in, as OpenMeter takes them: CloudEvents 1.0 in three content types, compared exactly.
  * `/events` is the hot road, so workers/api/read-events.ts checks it by hand; a property test holds the two together.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { instant, isSound, name } from "./fields";
 import type { Resource } from "./route";
 

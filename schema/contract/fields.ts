@@ -2,7 +2,7 @@
  * The fields that several resources share. Shapes only: the arithmetic meaning of a decimal is core/decimal's, and the
  * reader of each resource asks it, so that a rule about numbers exists once.
  */
-import { z } from "zod";
+import * as z from "zod";
 
 /** For rules about several fields: they speak only where each field by itself is right. */
 export const isSound = ({ issues }: { issues: readonly unknown[] }): boolean => issues.length === 0;

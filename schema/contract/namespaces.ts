@@ -1,5 +1,5 @@
 /** Namespaces: one per tenant of a deployment, live or sandbox. The operator's key only. */
-import { z } from "zod";
+import * as z from "zod";
 import { instant, listOf, name, pageBy, slug, ULID, ulid } from "./fields";
 import type { Resource } from "./route";
 

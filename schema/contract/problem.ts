@@ -1,5 +1,5 @@
 /** The one shape of every refusal: RFC 9457. `type` is stable wherever a program must tell one case from another. */
-import { z } from "zod";
+import * as z from "zod";
 
 export const PROBLEM_BASE = "https://tollgate.dev/problems/";
 

@@ -2,7 +2,7 @@
  * What a route promises, as plain data: method, path, who may call it, what goes in and what comes out.
  * The router, the scope check, the body check, openapi.json and the tests that walk every route all read this one record.
  */
-import type { z } from "zod";
+import type * as z from "zod";
 
 /** None implies another. */
 export const SCOPES = ["ingest", "read", "write", "billing", "admin"] as const;

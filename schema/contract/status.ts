@@ -1,5 +1,5 @@
 /** How the deployment is doing: for the operator's eyes and alarms. */
-import { z } from "zod";
+import * as z from "zod";
 import type { Resource } from "./route";
 
 export const status = {

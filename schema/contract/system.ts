@@ -1,5 +1,5 @@
 /** What anybody may read. */
-import { z } from "zod";
+import * as z from "zod";
 import type { Resource } from "./route";
 
 export const system = {

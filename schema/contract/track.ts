@@ -1,5 +1,5 @@
 /** Usage in by name: track records it, check and quote only tell what it would cost. */
-import { z } from "zod";
+import * as z from "zod";
 import { decimalInput, decimalText, instant, name } from "./fields";
 import type { Resource } from "./route";
 import { walletView } from "./wallets";

@@ -1,5 +1,5 @@
 /** Wallets: a customer's prepaid credits, the grants they are made of, and the journal of every movement. */
-import { z } from "zod";
+import * as z from "zod";
 import {
   customerParam,
   decimalInput,

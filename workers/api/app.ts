@@ -5,7 +5,7 @@
  */
 import type { ParamIndexMap, ParamStash } from "hono/router";
 import { RegExpRouter } from "hono/router/reg-exp-router";
-import type { z } from "zod";
+import type * as z from "zod";
 import { customerParam } from "../../schema/contract/fields";
 import type { Resource, Route } from "../../schema/contract/route";
 import { causeOf, type Context, type Lifetime } from "../context";

@@ -1,5 +1,5 @@
 /** Prints the contract as OpenAPI 3.1, whose schemas are JSON Schema as zod writes it; schemas that have an id become components. */
-import { z } from "zod";
+import * as z from "zod";
 import { problem } from "../../schema/contract/problem";
 import type { Access, Body, Reply, Resource, Route } from "../../schema/contract/route";
 

@@ -3,7 +3,7 @@
  * is a 4xx that says what to change. Nothing here knows a resource.
  */
 import { Buffer, isUtf8 } from "node:buffer";
-import type { z } from "zod";
+import type * as z from "zod";
 import { readExact } from "../../core/exact-json";
 import { invalid, Problem, type ValidationError } from "./problem";
 

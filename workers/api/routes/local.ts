@@ -3,7 +3,7 @@
  * OpenMeter's quickstart meters. Not part of the contract. It exists for the launcher alone: whoever does not send the token of this
  * start gets the 404 of a path that is none. No key is spelled out anywhere in the Worker.
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { Meter } from "../../../core/meter";
 import { SCOPES } from "../../../schema/contract/route";
 import { insertMeter } from "../../../store/meters";
