@@ -4,6 +4,7 @@
  * Expected refusals are values with `ok: false`; a rejected promise is a bug or the platform.
  */
 import type { BurnTable, DefaultTable } from "../core/burn-table";
+import type { Stored } from "../core/decimal";
 import type { Meter } from "../core/meter";
 import type { CostView, GrantView, TransactionView, WalletView } from "../core/views";
 
@@ -27,15 +28,6 @@ export interface ConfigSnapshot {
   defaults: DefaultTable[];
   meters: Meter[];
 }
-
-/** The same shape with every bigint as its canonical decimal string. */
-export type Stored<T> = T extends bigint
-  ? string
-  : T extends (infer U)[]
-    ? Stored<U>[]
-    : T extends object
-      ? { [K in keyof T]: Stored<T[K]> }
-      : T;
 
 /** Answers any call may get instead of its own. The edge handles each once, then answers 503. */
 export type Redirect =
