@@ -108,7 +108,6 @@ export const chainStart = ({ at, seq, before }: LogEntry, tag: string): ChainSta
 export function replay(account: Account, entry: LogEntry, sha256: Sha256): void {
   if (entry.patch) applyPatch(account.wallet, entry.patch);
   for (const grant of entry.grants) addGrant(account.wallet, grant);
-  if (entry.grants.length > 0) account.wallet.currencyFixed = true;
   for (const journalEntry of entry.journal) post(account.wallet, journalEntry);
   for (const index of entry.unrated) addUnrated(account.unrated, { seq: entry.seq, index });
   forgetRated(account, entry);
@@ -272,7 +271,6 @@ export function grantCredits(account: Account, entry: LogEntry, asked: NewGrant)
   if (currency !== wallet.currency) setPatch(account, entry, { currency });
   entry.grants.push({ ...grant });
   addGrant(wallet, grant);
-  wallet.currencyFixed = true;
   settleInto(account, entry);
   return ok(grant);
 }
@@ -332,10 +330,7 @@ function setPatch(account: Account, entry: LogEntry, patch: WalletPatch): void {
 
 function applyPatch(wallet: Wallet, patch: WalletPatch): void {
   if (patch.overdraftLimit !== undefined) wallet.overdraftLimit = patch.overdraftLimit;
-  if (patch.currency !== undefined) {
-    wallet.currency = patch.currency;
-    wallet.currencyFixed = true;
-  }
+  if (patch.currency !== undefined) wallet.currency = patch.currency;
   if (patch.burnTable !== undefined) wallet.burnTable = patch.burnTable;
   if (patch.frozen !== undefined) wallet.frozen = patch.frozen;
 }

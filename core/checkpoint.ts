@@ -19,7 +19,6 @@ interface Checkpoint1 {
   unrated: [count: number, places: number[]];
   wallet: {
     currency: string;
-    currencyFixed: boolean;
     frozen: boolean;
     overdraftLimit: string;
     burnTable: string | null;
@@ -46,7 +45,6 @@ export function encodeAccount(account: Account): string {
     unrated: [unrated.count, deltas(unrated.places)],
     wallet: {
       currency: wallet.currency,
-      currencyFixed: wallet.currencyFixed,
       frozen: wallet.frozen,
       overdraftLimit: wallet.overdraftLimit.toString(),
       burnTable: wallet.burnTable,

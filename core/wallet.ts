@@ -16,8 +16,6 @@ export const DEFAULT_CURRENCY = "CREDITS";
 
 export interface Wallet {
   currency: string;
-  /** The first grant or a PATCH fixed the currency. */
-  currencyFixed: boolean;
   frozen: boolean;
   overdraftLimit: Decimal;
   /** The key of the customer's own burn table; null: the namespace's default. */
@@ -36,7 +34,6 @@ export interface Wallet {
 export function emptyWallet(): Wallet {
   return {
     currency: DEFAULT_CURRENCY,
-    currencyFixed: false,
     frozen: false,
     overdraftLimit: 0n,
     burnTable: null,

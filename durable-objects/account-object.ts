@@ -42,8 +42,6 @@ export abstract class AccountObject extends DurableObject<Env> {
   protected unsentSince: number | null = null;
   /** The object that owns this name now; null: this one. */
   protected home: string | null = null;
-  /** The sandbox clock's time at the last call; null in live namespaces. */
-  private clockMs: number | null = null;
   /** The deadline the sandbox clock knows. */
   private registered: number | null = null;
 
@@ -55,15 +53,15 @@ export abstract class AccountObject extends DurableObject<Env> {
     if (!this.store.empty) {
       this.home = this.store.state.read("home");
       this.configuration.restore(this.store.state);
-      this.ctx.waitUntil(this.rearm());
     }
     this.awake = true;
   }
 
   /** An alarm may be lost, and whether everything was shipped is not stored: whoever wakes an object without one sets it. */
   private async rearm(): Promise<void> {
-    if ((await this.ctx.storage.getAlarm()) !== null || !this.account.identity || !this.store.hasTail) return;
-    this.wakeUps.propose("chores", Date.now() + CHORES_DELAY_MS);
+    if ((await this.ctx.storage.getAlarm()) !== null || !this.account.identity) return;
+    if (this.store.hasTail) this.wakeUps.propose("chores", Date.now() + CHORES_DELAY_MS);
+    this.proposeDeadline();
     this.wakeUps.arm();
   }
 
@@ -72,6 +70,8 @@ export abstract class AccountObject extends DurableObject<Env> {
     const name = this.ctx.id.name;
     if (name !== undefined && !name.startsWith(`${call.namespaceId}/`))
       throw new Error("a call of another namespace reached this object");
+    // The alarm itself wakes an object too, and arms what is left when it is done.
+    if (!this.awake && !this.store.empty) this.ctx.waitUntil(this.rearm());
     this.wake();
   }
 
@@ -81,7 +81,6 @@ export abstract class AccountObject extends DurableObject<Env> {
     if (this.home !== null) return { ok: false, reason: "moved", home: this.home };
     if (this.configuration.version < call.configVersion)
       return { ok: false, reason: "stale_config", have: this.configuration.version };
-    this.clockMs = call.clockMs ?? null;
     const account = this.account;
     const now = Math.max(account.at, call.clockMs ?? Date.now());
     if (account.identity && isDue(account, now)) {
@@ -127,8 +126,14 @@ export abstract class AccountObject extends DurableObject<Env> {
     this.configuration.save(this.store.state);
     this.unsentSince ??= Date.now();
     if (!this.wakeUps.has("chores")) this.wakeUps.propose("chores", Date.now() + CHORES_DELAY_MS);
-    if (this.clockMs === null) this.wakeUps.propose("deadline", nextDeadline(this.account.wallet));
+    this.proposeDeadline();
     this.wakeUps.arm();
+  }
+
+  /** A live namespace's deadlines ring here; a sandbox's are its clock's, whatever the wall clock says. */
+  private proposeDeadline(): void {
+    const { identity, wallet } = this.account;
+    this.wakeUps.propose("deadline", identity?.sandbox ? null : nextDeadline(wallet));
   }
 
   /** Gives the customer id an object of its own that points here, so that calls by id find this one. Repeated by the alarm. */
@@ -147,7 +152,7 @@ export abstract class AccountObject extends DurableObject<Env> {
   private async registerDeadline(): Promise<void> {
     const { identity, wallet } = this.account;
     const next = nextDeadline(wallet);
-    if (this.clockMs === null || !identity || next === this.registered) return;
+    if (!identity?.sandbox || next === this.registered) return;
     await this.env.CLOCK.getByName(identity.namespaceId).register(identity.object, next);
     this.registered = next;
   }
@@ -163,12 +168,15 @@ export abstract class AccountObject extends DurableObject<Env> {
     try {
       await this.settleDue(identity);
       if (this.store.state.read("announced") === null) await this.announce(identity);
+      await this.registerDeadline();
       await this.ship();
       await this.tidy();
     } catch (error) {
       this.report("chores", error);
       this.wakeUps.propose("chores", Date.now() + RETRY_DELAY_MS);
     }
+    // This instance may have been made for the alarm, and know of no deadline yet.
+    this.proposeDeadline();
     this.wakeUps.arm();
   }
 

@@ -58,9 +58,13 @@ export class AccountStore {
   /** The account, from memory or from its last checkpoint and the log after it. An object that never wrote stays untouched. */
   load(meters: CompiledMeters): Account {
     if (this.account) return this.account;
-    const account = this.wake(meters);
-    this.account = account;
-    return account;
+    try {
+      return (this.account = this.wake(meters));
+    } catch (error) {
+      // Half of the log is in the caches: the next load begins with none.
+      this.forget();
+      throw error;
+    }
   }
 
   private wake(meters: CompiledMeters): Account {
@@ -99,12 +103,12 @@ export class AccountStore {
           this.log.append(entry.seq, json, facts);
         });
       } else this.log.append(entry.seq, json, facts);
+      this.remember(entry, known.keys);
+      this.fold(entry, meters);
     } catch (error) {
       this.forget();
       throw error;
     }
-    this.remember(entry, known.keys);
-    this.fold(entry, meters);
   }
 
   /** An empty object's name becomes another object's. */
@@ -157,9 +161,9 @@ export class AccountStore {
     return decodeEntry(stored.json, parseExact);
   }
 
-  /** Are there log entries behind the last checkpoint? */
+  /** Is there anything that the store may not know: log entries behind the last checkpoint, or folds it says are unsent? */
   get hasTail(): boolean {
-    return (this.account?.seq ?? 0) > this.checkpointSeq;
+    return (this.account?.seq ?? 0) > this.checkpointSeq || this.folds.hasUnsent;
   }
 
   get checkpointDue(): boolean {

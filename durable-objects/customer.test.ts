@@ -306,6 +306,49 @@ describe("the alarm", () => {
     expect(await c.rpc.outbox(c.call)).toEqual({ unsentSince: null });
   });
 
+  it("rings for a deadline although the object lost its memory before its chores", async () => {
+    const c = await customer();
+    const expiresAt = Date.now() + 3_600_000;
+    await c.rpc.grant(c.call, {
+      id: "g",
+      opId: "o",
+      bodyHash: "b",
+      amount: "5",
+      currency: null,
+      kind: "promo",
+      priority: 0,
+      effectiveAt: null,
+      expiresAt,
+      reason: "trial",
+    });
+    await c.evict();
+    await c.ring();
+    expect(await runInDurableObject(c.stub, (_object: Customer, state) => state.storage.getAlarm())).toBe(expiresAt);
+  });
+
+  it("never rings for a sandbox's deadline, which is its clock's to run", async () => {
+    const c = await customer();
+    const clockMs = Date.now() - 3_600_000;
+    await c.rpc.grant(
+      { ...c.call, clockMs },
+      {
+        id: "g",
+        opId: "o",
+        bodyHash: "b",
+        amount: "5",
+        currency: null,
+        kind: "promo",
+        priority: 0,
+        effectiveAt: null,
+        expiresAt: Date.now() + 3_600_000,
+        reason: "trial",
+      },
+    );
+    await c.evict();
+    await c.ring();
+    expect(await runInDurableObject(c.stub, (_object: Customer, state) => state.storage.getAlarm())).toBe(null);
+  });
+
   it("ships what waits, and the object says since when it waits until then", async () => {
     const c = await customer();
     const before = Date.now();

@@ -12,9 +12,7 @@ export type StateKey =
   /** The object name that owns this object's name now. */
   | "home"
   /** The customer id's own object points here. */
-  | "announced"
-  /** The last log entry whose totals the store has. */
-  | "shipped";
+  | "announced";
 
 const DEFLATED_JSON = 1;
 const FAST = { level: 1 } as const;
