@@ -34,7 +34,9 @@ export type Redirect =
   /** The object's configuration is older than the call's: `configure` it with the snapshot of that version and repeat. */
   | { ok: false; reason: "stale_config"; have: number }
   /** Another object owns this name now; `home` is its object name. Repeat there. */
-  | { ok: false; reason: "moved"; home: string };
+  | { ok: false; reason: "moved"; home: string }
+  /** Its data is moving into `home`: wait a little and ask again. */
+  | { ok: false; reason: "merging"; home: string };
 
 /** Refusals of single operations; problem.ts maps each to a status and a stable type. */
 export type Refusal =
@@ -48,12 +50,27 @@ export type Refusal =
   | { ok: false; reason: "unknown_grant" | "grant_closed"; detail: string }
   | { ok: false; reason: "unknown_burn_table"; detail: string }
   | { ok: false; reason: "invalid"; detail: string }
+  /** A meter's folds are being made from the log: asking again goes on with it. `done` of `total` log entries. */
+  | { ok: false; reason: "folding"; done: number; total: number }
   /** The object is at a documented bound (docs/limits.md). */
   | { ok: false; reason: "at_bound"; detail: string };
 
 export type Answer<T> = ({ ok: true } & T) | Refusal | Redirect;
 
 export type { CostView, GrantView, TransactionView, WalletView } from "../core/views";
+
+/** Who an object is. */
+export interface ObjectIdentity {
+  customerId: string;
+  key: string | null;
+  /** Its object name. */
+  object: string;
+  /** A customer: made by the API, a track, a grant or a wallet's settings, and not by events alone. */
+  declared: boolean;
+  currency: string;
+  /** The wallet has moved, so its currency is fixed. */
+  moved: boolean;
+}
 
 export interface TrackCommand {
   /** JSON text of one normalized event (core/event.ts UsageEvent), `data.usage` included; text so that numbers stay exact. */
@@ -140,6 +157,38 @@ export interface CustomerRpc {
   drain(call: Call): Promise<{ messages: unknown[] }>;
   /** Since when, epoch ms, something waits to be told to the shared store; null: nothing does. */
   outbox(call: Call): Promise<{ unsentSince: number | null }>;
+  // ---- Names: who an object is, and which names lead to it (docs/decisions/005-names-and-merges.md)
+
+  /** Who this object is; null: nothing was ever written here. Reads only. */
+  identify(call: Call): Promise<Answer<{ identity: ObjectIdentity | null }>>;
+  /**
+   * Makes this object the home of a customer that the API made: declared, with this key. An object without identity takes `customerId`,
+   * one that has events keeps its own; the answer says which. Keyed by the customer's id: a repeat changes nothing.
+   */
+  adopt(call: Call, customer: { customerId: string; key: string | null }): Promise<Answer<{ customerId: string }>>;
+  /**
+   * Asked of a home: these names are no longer this customer's. From now on calls by such a name are answered `moved`, to the name's own
+   * object, or, for the name that this object itself is called by, to a fresh one. The past stays. Repeats answer the same targets.
+   */
+  release(call: Call, names: readonly string[]): Promise<Answer<{ targets: Record<string, string> }>>;
+  /** Asked of a home: these names are this customer's (again), and its key is this. Undoes `release`. */
+  own(call: Call, change: { names: readonly string[]; key?: string | null }): Promise<Answer<object>>;
+  /** Asked of a stub: it points to `target` from now on, or, when that is its own object name, is an ordinary empty object again. */
+  unlink(call: Call, target: string): Promise<Answer<object>>;
+  /**
+   * Asked of an object with data whose name became another customer's: journals that it moves into `home`, and moves a bounded piece.
+   * Call again until `done`; the alarm goes on by itself. Calls by its names are answered `merging` until then, `moved` afterwards.
+   */
+  mergeInto(
+    call: Call,
+    merge: { id: string; home: string },
+  ): Promise<Answer<{ done: boolean; moved: number; total: number }>>;
+
+  // ---- Folds made from the log
+
+  /** Goes on with folds that new meters need (a slice), and says how far it is; null: nothing is left. */
+  refold(call: Call): Promise<Answer<{ left: { done: number; total: number } | null }>>;
+
   /** Runs every deadline that has passed at `clockMs` (sandbox clock); answers the next one. */
   settle(call: Call): Promise<{ next: number | null }>;
 }

@@ -95,6 +95,10 @@ function defineTables({ table, text, decimal, integer, epochMs, flag, json, prim
         name: text("name"),
         description: text("description"),
         metadata: json("metadata").$type<Record<string, string>>(),
+        /** The configuration version that brought its present definition. */
+        configVersion: integer("config_version").notNull().default(0),
+        /** When every object that existed then had folded its log by this definition; null: namespace queries must ask. */
+        foldedAt: epochMs("folded_at"),
         createdAt: epochMs("created_at").notNull(),
         updatedAt: epochMs("updated_at").notNull(),
         deletedAt: epochMs("deleted_at"),
@@ -119,12 +123,19 @@ function defineTables({ table, text, decimal, integer, epochMs, flag, json, prim
         firstSeenAt: epochMs("first_seen_at").notNull(),
         lastSeq: integer("last_seq").notNull(),
         eventCount: integer("event_count").notNull(),
+        /** The newest configuration version by whose meters the whole log is folded and sent. */
+        foldedVersion: integer("folded_version").notNull().default(0),
+        /** Log entries up to this one are in the archive. */
+        archivedSeq: integer("archived_seq").notNull().default(0),
         updatedAt: epochMs("updated_at").notNull(),
       },
       (t) => [primaryKey({ columns: [t.namespaceId, t.name] })],
     ),
 
-    /** PROJECTION where the first event made the customer (the object chose the id); adopted when the API names the same key. */
+    /**
+     * Customers that the API made, and, as a PROJECTION of their objects, those that a track, a grant or a wallet's settings made. Subjects
+     * that only sent events have an object and no row here; creating a customer over such a subject adopts it.
+     */
     customers: table(
       "customers",
       {
@@ -134,7 +145,14 @@ function defineTables({ table, text, decimal, integer, epochMs, flag, json, prim
         name: text("name"),
         /** The object that holds this customer's data. */
         home: text("home").notNull(),
+        description: text("description"),
+        primaryEmail: text("primary_email"),
+        /** ISO 4217. */
+        currency: text("currency"),
+        billingAddress: json("billing_address").$type<Record<string, string>>(),
+        metadata: json("metadata").$type<Record<string, string>>(),
         createdAt: epochMs("created_at").notNull(),
+        updatedAt: epochMs("updated_at").notNull().default(0),
         deletedAt: epochMs("deleted_at"),
       },
       (t) => [
@@ -143,6 +161,168 @@ function defineTables({ table, text, decimal, integer, epochMs, flag, json, prim
           .on(t.namespaceId, t.key)
           .where(sql`deleted_at is null`),
       ],
+    ),
+
+    /** Which subjects' usage is a customer's, and was: unlinking moves the future only, so the past keeps its row. */
+    customerSubjects: table(
+      "customer_subjects",
+      {
+        namespaceId: text("namespace_id").notNull(),
+        subjectKey: text("subject_key").notNull(),
+        customerId: text("customer_id").notNull(),
+        /** Place in the customer's list. */
+        place: integer("place").notNull(),
+        createdAt: epochMs("created_at").notNull(),
+        /** When the subject's object pointed to the customer's; null: the cron finishes it. */
+        linkedAt: epochMs("linked_at"),
+        removedAt: epochMs("removed_at"),
+      },
+      (t) => [
+        primaryKey({ columns: [t.namespaceId, t.subjectKey, t.customerId, t.createdAt] }),
+        uniqueIndex("customer_subjects_key")
+          .on(t.namespaceId, t.subjectKey)
+          .where(sql`removed_at is null`),
+        index("customer_subjects_customer").on(t.namespaceId, t.customerId),
+        index("customer_subjects_unlinked")
+          .on(t.namespaceId, t.createdAt)
+          .where(sql`linked_at is null`),
+      ],
+    ),
+
+    /** Objects whose data moves into another: the control plane's side of the saga that the source object journals. */
+    merges: table(
+      "merges",
+      {
+        namespaceId: text("namespace_id").notNull(),
+        id: text("id").notNull(),
+        source: text("source").notNull(),
+        home: text("home").notNull(),
+        startedAt: epochMs("started_at").notNull(),
+        finishedAt: epochMs("finished_at"),
+      },
+      (t) => [
+        primaryKey({ columns: [t.namespaceId, t.id] }),
+        index("merges_open")
+          .on(t.namespaceId, t.startedAt)
+          .where(sql`finished_at is null`),
+      ],
+    ),
+
+    /** What is known of a subject beside its usage. */
+    subjects: table(
+      "subjects",
+      {
+        namespaceId: text("namespace_id").notNull(),
+        id: text("id").notNull(),
+        key: text("key").notNull(),
+        displayName: text("display_name"),
+        metadata: json("metadata").$type<Record<string, unknown>>(),
+        stripeCustomerId: text("stripe_customer_id"),
+        currentPeriodStart: epochMs("current_period_start"),
+        currentPeriodEnd: epochMs("current_period_end"),
+        createdAt: epochMs("created_at").notNull(),
+        updatedAt: epochMs("updated_at").notNull(),
+        deletedAt: epochMs("deleted_at"),
+      },
+      (t) => [
+        primaryKey({ columns: [t.namespaceId, t.id] }),
+        uniqueIndex("subjects_key")
+          .on(t.namespaceId, t.key)
+          .where(sql`deleted_at is null`),
+      ],
+    ),
+
+    features: table(
+      "features",
+      {
+        namespaceId: text("namespace_id").notNull(),
+        id: text("id").notNull(),
+        key: text("key").notNull(),
+        name: text("name").notNull(),
+        meterId: text("meter_id"),
+        meterKey: text("meter_key"),
+        /** Dimension → FilterString (core/filter.ts). */
+        filters: json("filters").$type<Record<string, unknown>>(),
+        unitCost: json("unit_cost").$type<Record<string, unknown>>(),
+        metadata: json("metadata").$type<Record<string, string>>(),
+        createdAt: epochMs("created_at").notNull(),
+        updatedAt: epochMs("updated_at").notNull(),
+        archivedAt: epochMs("archived_at"),
+      },
+      (t) => [
+        primaryKey({ columns: [t.namespaceId, t.id] }),
+        uniqueIndex("features_key")
+          .on(t.namespaceId, t.key)
+          .where(sql`archived_at is null`),
+      ],
+    ),
+
+    /** The tokens themselves are signed and stored nowhere. */
+    portalTokens: table(
+      "portal_tokens",
+      {
+        namespaceId: text("namespace_id").notNull(),
+        id: text("id").notNull(),
+        subject: text("subject").notNull(),
+        /** null: every meter. */
+        meterSlugs: json("meter_slugs").$type<string[]>(),
+        createdAt: epochMs("created_at").notNull(),
+        expiresAt: epochMs("expires_at").notNull(),
+        revokedAt: epochMs("revoked_at"),
+      },
+      (t) => [primaryKey({ columns: [t.namespaceId, t.id] })],
+    ),
+
+    /** How far a query got that carries a clientId, for five minutes. */
+    progress: table(
+      "progress",
+      {
+        namespaceId: text("namespace_id").notNull(),
+        id: text("id").notNull(),
+        success: integer("success").notNull(),
+        failed: integer("failed").notNull(),
+        total: integer("total").notNull(),
+        updatedAt: epochMs("updated_at").notNull(),
+      },
+      (t) => [primaryKey({ columns: [t.namespaceId, t.id] })],
+    ),
+
+    /** The archive's index: which accepted events a file in R2 holds. A file never changes. */
+    archiveFiles: table(
+      "archive_files",
+      {
+        namespaceId: text("namespace_id").notNull(),
+        /** UTC day of the events' time, days since 1970. */
+        day: integer("day").notNull(),
+        /** The file's name in R2. */
+        file: text("file").notNull(),
+        events: integer("events").notNull(),
+        bytes: integer("bytes").notNull(),
+        /** Earliest and latest event time in it. */
+        fromTime: epochMs("from_time").notNull(),
+        toTime: epochMs("to_time").notNull(),
+        /** Earliest and latest time of acceptance in it. */
+        fromStored: epochMs("from_stored").notNull(),
+        toStored: epochMs("to_stored").notNull(),
+        createdAt: epochMs("created_at").notNull(),
+      },
+      (t) => [primaryKey({ columns: [t.namespaceId, t.day, t.file] })],
+    ),
+
+    /** Which log entries of which object are in a file. */
+    archiveParts: table(
+      "archive_parts",
+      {
+        namespaceId: text("namespace_id").notNull(),
+        object: text("object").notNull(),
+        epoch: text("epoch").notNull(),
+        fromSeq: integer("from_seq").notNull(),
+        toSeq: integer("to_seq").notNull(),
+        day: integer("day").notNull(),
+        file: text("file").notNull(),
+        events: integer("events").notNull(),
+      },
+      (t) => [primaryKey({ columns: [t.namespaceId, t.object, t.epoch, t.fromSeq, t.day, t.file] })],
     ),
 
     /** PROJECTION of each customer's wallet, for lists and reports; the object answers for a single customer. */

@@ -30,6 +30,13 @@ export interface Body {
   optional?: boolean;
 }
 
+/**
+ * How a query parameter that is more than one text is written (OpenAPI's `style`):
+ * `list`: the name repeated; `map`: `name[key]=value`, and `name[key][key]=value` below it; `json`: the value is JSON text, or written
+ * as a map, which is how OpenMeter's client sends it.
+ */
+export type QueryStyle = "list" | "map" | "json";
+
 export interface Reply {
   description: string;
   schema?: z.ZodType;
@@ -46,6 +53,10 @@ export interface Route {
   description?: string;
   params?: z.ZodType;
   query?: z.ZodType;
+  /** The parameters of `query` that are more than one text. */
+  queryStyles?: { readonly [parameter: string]: QueryStyle };
+  /** Browsers of any origin may call it (Fetch standard, "CORS protocol"): the caller proves itself by a token, never by a cookie. */
+  cors?: true;
   body?: Body;
   /** Every POST has one. */
   idempotency?: Idempotency;

@@ -14,6 +14,7 @@ import { claim, fingerprintOf, idempotencyKeyOf } from "./idempotency";
 import { invalid, notFound, Problem, problemResponse } from "./problem";
 import { BODY_BYTES_MAX, mediaType, parseJson, parseShape, readText } from "./read-body";
 import { nameFault } from "./read-events";
+import { readQuery } from "./read-query";
 
 type Part<R extends Route, P extends "params" | "query"> = R[P] extends z.ZodType ? z.output<R[P]> : undefined;
 type BodyOf<R extends Route> = R extends { body: { schema: infer S extends z.ZodType } } ? z.output<S> : undefined;
@@ -77,6 +78,8 @@ export function createApp(routes: readonly Mounted[], compose: (env: Env, lifeti
   for (const mounted of routes)
     router.add(mounted.route.method, mounted.route.path.replaceAll(/\{(\w+)\}/g, ":$1"), mounted);
   const methodsOf = (path: string) => METHODS.filter((method) => router.match(method, path)[0].length > 0);
+  const isOpenToBrowsers = (path: string) =>
+    METHODS.some((method) => router.match(method, path)[0][0]?.[0].route.cors === true);
 
   return {
     async fetch(request: Request, env: Env, lifetime: Lifetime): Promise<Response> {
@@ -85,19 +88,39 @@ export function createApp(routes: readonly Mounted[], compose: (env: Env, lifeti
         return new Response(null, { status, headers });
       }
       const path = pathOf(request.url);
+      if (request.method === "OPTIONS" && isOpenToBrowsers(path)) return preflight();
       const [[found], values = []] = router.match(request.method, path) as [[Mounted, ParamIndexMap][], ParamStash?];
       if (found === undefined)
         return problemResponse(unrouted(request.method, path, methodsOf(path)), requestIdOf(request));
       const context = compose(env, lifetime);
+      const { cors } = found[0].route;
       try {
-        return await serve(found[0], context, request, () => decoded(found[1], values));
+        const response = await serve(found[0], context, request, () => decoded(found[1], values));
+        return cors ? openToBrowsers(response) : response;
       } catch (error) {
-        return refusalOf(error, context, request);
+        const response = refusalOf(error, context, request);
+        return cors ? openToBrowsers(response) : response;
       } finally {
         context.close();
       }
     },
   };
+}
+
+/** `*` and no credentials: a token travels in a header that the page's own script sets. */
+const CORS_HEADERS = {
+  "access-control-allow-origin": "*",
+  "access-control-allow-methods": "GET, POST, OPTIONS",
+  "access-control-allow-headers": "authorization, content-type, accept",
+  "access-control-expose-headers": "content-disposition",
+  "access-control-max-age": "86400",
+} as const;
+
+const preflight = (): Response => new Response(null, { status: 204, headers: CORS_HEADERS });
+
+function openToBrowsers(response: Response): Response {
+  for (const [name, value] of Object.entries(CORS_HEADERS)) response.headers.set(name, value);
+  return response;
 }
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
@@ -149,7 +172,7 @@ async function serve(
     context,
     principal: principal as Principal,
     params: route.params && readParams(route.params, params()),
-    query: route.query && parseShape(route.query, queryOf(request.url)),
+    query: route.query && parseShape(route.query, readQuery(request.url, route.queryStyles)),
     body: undefined,
     request,
     idempotencyKey: key,
@@ -175,16 +198,6 @@ async function serve(
 
 const JSON_ONLY = ["application/json"];
 export const JSON_HEADERS = { "content-type": "application/json" } as const;
-
-/** None of our parameters is a list. */
-function queryOf(url: string): Record<string, string> {
-  const query = new Map<string, string>();
-  for (const [key, value] of new URL(url).searchParams) {
-    if (query.has(key)) throw invalid([{ field: key, message: "must be given only once" }]);
-    query.set(key, value);
-  }
-  return Object.fromEntries(query);
-}
 
 function refusalOf(error: unknown, context: Context, request: Request): Response {
   const requestId = requestIdOf(request);

@@ -42,7 +42,7 @@ export function openApiDocument(contract: { [resource: string]: Resource }): Jso
         security: securityOf(route.access),
         parameters: [
           ...parametersOf(route.params && schemaOf(route.params, "input"), "path"),
-          ...parametersOf(route.query && schemaOf(route.query, "input"), "query"),
+          ...parametersOf(route.query && schemaOf(route.query, "input"), "query", route.queryStyles),
           ...(route.idempotency !== undefined && route.idempotency !== "nothing" ? [IDEMPOTENCY_KEY] : []),
         ],
         ...(route.body && {
@@ -102,13 +102,15 @@ const IDEMPOTENCY_KEY: Json = {
   schema: { type: "string", minLength: 1, maxLength: 255 },
 };
 
-function parametersOf(schema: Json | undefined, where: "path" | "query"): Json[] {
+function parametersOf(schema: Json | undefined, where: "path" | "query", styles: Route["queryStyles"] = {}): Json[] {
   const required = (schema?.required ?? []) as string[];
   return Object.entries((schema?.properties ?? {}) as { [name: string]: Json }).map(([name, property]) => ({
     name,
     in: where,
     required: where === "path" || required.includes(name),
-    schema: property,
+    ...(styles[name] === "json" ? { content: { "application/json": { schema: property } } } : { schema: property }),
+    ...(styles[name] === "list" && { style: "form", explode: true }),
+    ...(styles[name] === "map" && { style: "deepObject", explode: true }),
   }));
 }
 
