@@ -5,6 +5,15 @@
  * Pure: time, identity, hashing and the price book come in. No refusal changes anything.
  */
 import { defaultTableAt, type CompiledTable, type DefaultTable, type Usage } from "./burn-table";
+import {
+  addCorrection,
+  CORRECTIONS_MAX,
+  noCorrections,
+  paidBy,
+  versionsIn,
+  type Correction,
+  type Corrections,
+} from "./correction";
 import type { Decimal } from "./decimal";
 import type { UsageEvent } from "./event";
 import type { Grant } from "./grant";
@@ -12,10 +21,12 @@ import { GENESIS_HASH, hashLines, journalLines, type ChainStart, type Sha256 } f
 import type { Identity, LogEntry, WalletPatch } from "./log-entry";
 import { rate, type Cost, type PriceBook, type Unpriced } from "./price";
 import { assert, ok, refuse, type Result } from "./result";
-import { addUnrated, forgetUnrated, noneUnrated, type Unrated } from "./unrated";
+import { trackedUsage } from "./tracked";
+import { addUnrated, forgetUnrated, isUnrated, noneUnrated, type EventRef, type Unrated } from "./unrated";
 import { eventUsage } from "./usage";
 import {
   addGrant,
+  adjust,
   available,
   debit,
   emptyWallet,
@@ -24,6 +35,7 @@ import {
   settle,
   spendable,
   voidGrant,
+  type Paid,
   type Wallet,
 } from "./wallet";
 
@@ -40,6 +52,7 @@ export interface Account {
   journalEntries: number;
   events: number;
   unrated: Unrated;
+  corrections: Corrections;
 }
 
 export const newAccount = (): Account => ({
@@ -51,6 +64,7 @@ export const newAccount = (): Account => ({
   journalEntries: 0,
   events: 0,
   unrated: noneUnrated(),
+  corrections: noCorrections(),
 });
 
 /** What rating needs from the namespace's configuration. */
@@ -91,7 +105,7 @@ export function seal(account: Account, entry: LogEntry, sha256: Sha256): string 
   account.identity ??= entry.identity ?? null;
   account.seq = entry.seq;
   account.at = entry.at;
-  account.events += entry.events.length;
+  account.events += entry.events.length - versionsIn(entry);
   account.journalEntries += entry.journal.length;
   assert(account.identity, "an account has an identity from its first entry on");
   const lines = journalLines(entry.journal);
@@ -109,6 +123,7 @@ export function replay(account: Account, entry: LogEntry, sha256: Sha256): void 
   if (entry.patch) applyPatch(account.wallet, entry.patch);
   for (const grant of entry.grants) addGrant(account.wallet, grant);
   for (const journalEntry of entry.journal) post(account.wallet, journalEntry);
+  for (const correction of entry.corrections ?? []) supersede(account, entry, correction);
   for (const index of entry.unrated) addUnrated(account.unrated, { seq: entry.seq, index });
   forgetRated(account, entry);
   seal(account, entry, sha256);
@@ -220,6 +235,83 @@ export function rateLater(
   const what = { reason: late.usage.feature, timestamp: entry.at, event: { index, id: late.event.id } };
   entry.journal.push(...debit(account.wallet, rated.value.amount, what));
   return rated;
+}
+
+/** A recorded event that is to be corrected. */
+export interface Recorded {
+  /** Where it was first recorded, and where its present version is. */
+  of: EventRef;
+  at: EventRef;
+  event: UsageEvent;
+  tracked: boolean;
+  /** What it moved so far. */
+  paid: Paid;
+}
+
+export interface Corrected {
+  /** What the event cost before, and costs now. */
+  before: Decimal;
+  cost: Cost | null;
+  /** What the wallet got back (+) or gave (−). */
+  adjustment: Decimal;
+}
+
+/**
+ * Voids an event (`version` null) or replaces it by another version of itself, which is rated again at its own time. A fact like the
+ * event itself: never refused for money. The wallet gets one `adjust` entry, or none where the cost stays the same.
+ */
+export function correctEvent(
+  account: Account,
+  entry: LogEntry,
+  recorded: Recorded,
+  version: UsageEvent | null,
+  reason: string,
+  rating: Rating,
+): Result<Corrected, { reason: "at_bound"; detail: string }> {
+  const { of, event, tracked, paid } = recorded;
+  const { wallet, corrections } = account;
+  if (corrections.superseded.size >= CORRECTIONS_MAX) {
+    return refuse({ reason: "at_bound", detail: `a customer's events are corrected at most ${CORRECTIONS_MAX} times` });
+  }
+  const index = version === null ? null : entry.events.push(version) - 1;
+  const correction: Correction = { of, was: { type: event.type, time: event.time }, reason, index, tracked, paid };
+  (entry.corrections ??= []).push(correction);
+  supersede(account, entry, correction);
+  const usage = version && usageOf(account, version, tracked, rating);
+  const rated = usage && rateFor(account, usage, version.time, rating);
+  if (index !== null && rated?.ok) entry.rated.push({ index, cost: rated.value });
+  if (index !== null && rated && !rated.ok) {
+    entry.unrated.push(index);
+    addUnrated(account.unrated, { seq: entry.seq, index });
+  }
+  const cost = rated?.ok ? rated.value : null;
+  const adjusted = adjust(wallet, paid, cost?.amount ?? 0n, {
+    reason,
+    timestamp: entry.at,
+    event: { index: index ?? -1, id: event.id },
+  });
+  if (adjusted) {
+    entry.journal.push(adjusted);
+    correction.paid = paidBy([adjusted], paid);
+    settleInto(account, entry);
+  }
+  const adjustment = adjusted?.amount ?? 0n;
+  return ok({ before: (cost?.amount ?? 0n) + adjustment, cost, adjustment });
+}
+
+function usageOf(account: Account, event: UsageEvent, tracked: boolean, rating: Rating): Usage | null {
+  if (!tracked) {
+    const table = tableOf(account, event.time, rating);
+    return table.length === 0 ? null : eventUsage(event, table);
+  }
+  const usage = trackedUsage(event);
+  return usage.ok ? usage.value : null;
+}
+
+/** The version before no longer counts, and no longer waits for a price. */
+function supersede(account: Account, entry: LogEntry, correction: Correction): void {
+  const before = addCorrection(account.corrections, entry.seq, correction);
+  if (isUnrated(account.unrated, before)) forgetUnrated(account.unrated, [before]);
 }
 
 export interface NewGrant {

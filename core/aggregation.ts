@@ -71,6 +71,10 @@ export interface Fold<C extends Cell> {
   /** Adds `from` to `into`; `from` stays as it is. */
   merge(into: C, from: C): void;
   copy(cell: C): C;
+  /** A cell of no events, for a total whose events were all corrected away. Never within a window: windows without events are omitted. */
+  nothing(): C;
+  /** Takes `part`, which was added before, out of a total again. False: what is left cannot be told, and the total is as it was. */
+  takeOut(total: C, part: C): boolean;
   /** The aggregate; null when it is unknown, because its values were forgotten. */
   value(cell: C): Quantity | null;
   rollup(cell: C): RollupValue;
@@ -103,19 +107,22 @@ const fixed = {
 const numeric = (
   combine: (a: Quantity, b: Quantity) => Quantity,
   column: "sum" | "min" | "max",
+  takeOut: (total: Total, part: Total) => boolean,
   value: (cell: Total) => Quantity = (cell) => cell.value,
 ): Fold<Total> => ({
   ...fixed,
   reads: "quantity",
   init: (reading) => ({ count: 1, value: reading.quantity ?? 0n }),
   add(cell, reading) {
-    cell.count++;
-    cell.value = combine(cell.value, reading.quantity ?? 0n);
+    cell.value = cell.count++ === 0 ? (reading.quantity ?? 0n) : combine(cell.value, reading.quantity ?? 0n);
   },
   merge(into, from) {
+    if (from.count === 0) return;
+    into.value = into.count === 0 ? from.value : combine(into.value, from.value);
     into.count += from.count;
-    into.value = combine(into.value, from.value);
   },
+  nothing: () => ({ count: 0, value: 0n }),
+  takeOut,
   value,
   rollup: (cell) => ({ [column]: formatQuantity(cell.value) }),
   toJSON: (cell) => [totalJson(cell)],
@@ -125,6 +132,21 @@ const numeric = (
   },
   summary: totalJson,
 });
+
+/** A sum gives back what it took. */
+function subtract(total: Total, part: Total): boolean {
+  total.count -= part.count;
+  total.value -= part.value;
+  return true;
+}
+
+/** An extreme stays what it is as long as another event holds it; all parts out, nothing is left. */
+function outlive(total: Total, part: Total): boolean {
+  if (part.value === total.value && part.count !== total.count) return false;
+  total.count -= part.count;
+  if (total.count === 0) total.value = 0n;
+  return true;
+}
 
 const sum = (a: Quantity, b: Quantity): Quantity => a + b;
 const lesser = (a: Quantity, b: Quantity): Quantity => (b < a ? b : a);
@@ -141,16 +163,21 @@ export const aggregations = {
     merge(into, from) {
       into.count += from.count;
     },
+    nothing: () => ({ count: 0 }),
+    takeOut(total, part) {
+      total.count -= part.count;
+      return true;
+    },
     value: (cell) => BigInt(cell.count) * ONE_QUANTITY,
     rollup: () => ({}),
     toJSON: (cell) => [cell.count],
     fromJSON: (piece) => ({ count: piece as number }),
     summary: (cell) => cell.count,
   },
-  SUM: numeric(sum, "sum"),
-  AVG: numeric(sum, "sum", (cell) => mulDiv(cell.value, 1n, BigInt(cell.count))),
-  MIN: numeric(lesser, "min"),
-  MAX: numeric(greater, "max"),
+  SUM: numeric(sum, "sum", subtract),
+  AVG: numeric(sum, "sum", subtract, (cell) => mulDiv(cell.value, 1n, BigInt(cell.count))),
+  MIN: numeric(lesser, "min", outlive),
+  MAX: numeric(greater, "max", outlive),
   UNIQUE_COUNT: {
     reads: "text",
     init(reading) {
@@ -163,6 +190,12 @@ export const aggregations = {
       into.count += from.count;
       if (from.values === null) forget(into);
       else for (const text of from.values) keep(into, text);
+    },
+    nothing: () => ({ count: 0, values: null, units: 0 }),
+    // Only of totals, which know no values: a set cannot tell whether another event had the same.
+    takeOut(total, part) {
+      total.count -= part.count;
+      return total.values === null;
     },
     copy: ({ count, values, units }) => ({ count, values: values && new Set(values), units }),
     value: (cell) => (cell.values === null ? null : BigInt(cell.values.size) * ONE_QUANTITY),
@@ -189,6 +222,13 @@ export const aggregations = {
     merge(into, from) {
       into.count += from.count;
       takeLater(into, from.value, from.at, from.order);
+    },
+    nothing: () => ({ count: 0, value: 0n, at: 0, order: -1 }),
+    takeOut(total, part) {
+      if (part.at === total.at && part.order === total.order && part.count !== total.count) return false;
+      total.count -= part.count;
+      if (total.count === 0) Object.assign(total, { value: 0n, at: 0, order: -1 });
+      return true;
     },
     value: (cell) => cell.value,
     rollup: (cell) => ({ latest: formatQuantity(cell.value), latestAt: cell.at }),

@@ -3,6 +3,7 @@
  * the same account comes from replaying the log from its start.
  */
 import type { Account } from "./account";
+import { noCorrections, restoreCorrections, storeCorrections, type StoredCorrections } from "./correction";
 import type { Grant } from "./grant";
 import type { Identity } from "./log-entry";
 import { assert } from "./result";
@@ -17,6 +18,8 @@ interface Checkpoint1 {
   journalEntries: number;
   events: number;
   unrated: [count: number, places: number[]];
+  /** Absent where there are none. */
+  corrections?: StoredCorrections;
   wallet: {
     currency: string;
     frozen: boolean;
@@ -43,6 +46,7 @@ export function encodeAccount(account: Account): string {
     journalEntries: account.journalEntries,
     events: account.events,
     unrated: [unrated.count, deltas(unrated.places)],
+    ...(account.corrections.present.size > 0 && { corrections: storeCorrections(account.corrections) }),
     wallet: {
       currency: wallet.currency,
       frozen: wallet.frozen,
@@ -69,6 +73,7 @@ export function decodeAccount(text: string): Account {
   return {
     ...rest,
     unrated: { count: unrated[0], places: sums(unrated[1]) },
+    corrections: stored.corrections ? restoreCorrections(stored.corrections) : noCorrections(),
     wallet: restoreWallet({
       ...wallet,
       overdraftLimit: BigInt(wallet.overdraftLimit),

@@ -4,10 +4,9 @@
  * Readers understand every past format for ever; text of a later one throws, and is never read as something else.
  */
 import type { Cell, CellJson, Fold } from "./aggregation";
-import { addRow, newChunk, type FoldChunk, type FoldRow } from "./fold";
+import { addRow, newChunk, windowCell, type FoldChunk, type FoldRow } from "./fold";
 import { newGroups, type FoldGroup, type FoldGroups } from "./fold-groups";
 import type { CompiledMeter } from "./meter";
-import { windowCell } from "./rollup";
 import { assert } from "./result";
 
 /** A part is a stored row. At three bytes a character it stays below the platform's 2 MB, its hours included. */
@@ -22,7 +21,7 @@ interface MinutesFormat1 {
   v: 1;
   /** The distinct values were too many and are forgotten. */
   forgotten?: true;
-  /** [group, minute, piece, minute, piece, …]. A group, and a minute's cell, may go on in the next part. */
+  /** [group, minute, piece, minute, piece, …]. A group, and a minute's cell, may go on in the next part. null: emptied by a correction. */
   rows: [group: string, ...cells: CellJson[]][];
 }
 
@@ -48,7 +47,8 @@ export function encodeChunk(chunk: FoldChunk): ChunkPart[] {
     chars = 0;
   };
   for (const row of chunk.rows.values()) {
-    hours.rows.push([row.group.key, fold.summary(windowCell(chunk, row, 0, 60)!)]);
+    const hour = windowCell(chunk, row, 0, 60);
+    if (hour !== null) hours.rows.push([row.group.key, fold.summary(hour)]);
     const head = `[${JSON.stringify(row.group.key)}`;
     chars += 2 * head.length;
     let text = head;
@@ -63,12 +63,20 @@ export function encodeChunk(chunk: FoldChunk): ChunkPart[] {
         text += cell;
       }
     }
+    for (const minute of row.emptied) text += `,${minute},null`;
     rows.push(`${text}]`);
     chars += text.length;
     if (chars > PART_CHARS) close();
   }
   if (rows.length > 0) close();
   return parts;
+}
+
+/** The groups of a chunk with what they add up to in the whole hour, from the `hours` of one of its parts. */
+export function readHours(part: string): [group: string, cell: CellJson][] {
+  const stored = JSON.parse(part) as HoursFormat1;
+  assert(stored.v === 1, `a fold chunk of format ${String(stored.v)} needs a later version of this program`);
+  return stored.rows;
 }
 
 /** The chunk as `encodeChunk` saw it, from the `minutes` of its parts. Its groups are already known to `groups`. */
@@ -96,7 +104,12 @@ function readCells(chunk: FoldChunk, row: FoldRow, cells: readonly CellJson[]): 
   const { fold } = chunk.meter;
   for (let i = 0; i < cells.length; i += 2) {
     const minute = cells[i] as number;
-    const piece = fold.fromJSON(cells[i + 1]!);
+    const stored = cells[i + 1]!;
+    if (stored === null) {
+      row.emptied.push(minute);
+      continue;
+    }
+    const piece = fold.fromJSON(stored);
     const last = row.cells.at(-1);
     if (last !== undefined && row.minutes.at(-1) === minute) fold.merge(last, piece);
     else {

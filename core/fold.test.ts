@@ -4,11 +4,20 @@ import { describe, expect, it } from "vitest";
 import type { Aggregation } from "./aggregation";
 import { AGGREGATIONS } from "./aggregation";
 import type { UsageEvent } from "./event";
-import { foldEvent, HOUR_MS, MemoryFolds, MINUTE_MS, UNIQUE_UNITS_PER_HOUR_MAX } from "./fold";
+import {
+  foldEvent,
+  HOUR_MS,
+  markAllUnsent,
+  MemoryFolds,
+  MINUTE_MS,
+  recountMinute,
+  UNIQUE_UNITS_PER_HOUR_MAX,
+} from "./fold";
 import { GROUPS_MAX } from "./fold-groups";
 import { decodeChunk, decodeGroups, encodeChunk, encodeGroups } from "./fold-text";
 import { compileMeters, type CompiledMeters, type Meter } from "./meter";
 import { formatQuantity } from "./quantity";
+import { takeRollups } from "./rollup";
 
 const BASE_HOUR = 500_000;
 const meter = (aggregation: Aggregation, part: Partial<Meter> = {}): Meter => ({
@@ -326,3 +335,79 @@ function recompute(aggregation: Aggregation, events: readonly Arrived[]): string
       return text(numbers.toSorted((a, b) => a.time - b.time || a.order - b.order).at(-1)!.value);
   }
 }
+
+describe("corrections of any events", () => {
+  const value = fc.integer({ min: -3, max: 3 });
+  const recorded = fc.record({
+    minute: fc.integer({ min: 0, max: 2 }),
+    hour: fc.integer({ min: 0, max: 1 }),
+    value: fc.option(value),
+    user: fc.constantFrom("a", "b", null),
+    model: fc.constantFrom("x", "y"),
+  });
+  type Version = typeof recorded extends fc.Arbitrary<infer T> ? T : never;
+  const versionOf = ({ minute, hour, value: tokens, user, model }: Version): UsageEvent =>
+    event({ tokens, user, model }, (BASE_HOUR + hour) * HOUR_MS + minute * MINUTE_MS);
+
+  it("leave the folds of one pass over the corrected log, for every aggregation", () => {
+    fc.assert(
+      fc.property(
+        fc.array(recorded, { minLength: 1, maxLength: 12 }),
+        fc.array(fc.tuple(fc.nat(), fc.option(recorded)), { maxLength: 12 }),
+        (first, corrections) => {
+          const folds = new MemoryFolds();
+          let present: Arrived[] = first.map((version, order) => ({ event: versionOf(version), order }));
+          fold(present, all, folds);
+          for (const [place, [which, version]] of corrections.entries()) {
+            const corrected = present[which % Math.max(1, present.length)];
+            if (!corrected) break;
+            present = present.filter((each) => each !== corrected);
+            const { type, time } = corrected.event;
+            const minuteOf = (at: number) => Math.floor(at / MINUTE_MS);
+            recountMinute(
+              folds,
+              all,
+              { type, time },
+              present.filter((each) => minuteOf(each.event.time) === minuteOf(time)),
+            );
+            if (!version) continue;
+            const replacement: Arrived = { event: versionOf(version), order: first.length + place };
+            present.push(replacement);
+            fold([replacement], all, folds);
+          }
+          const once = view(fold(present));
+          const found = view(folds);
+          expect(found.cells).toEqual(once.cells);
+          // A group that lost all its events keeps its name, with nothing in it.
+          for (const [name, total] of found.totals)
+            if (total?.count === 0 && !once.totals.has(name)) found.totals.delete(name);
+          expect(found.totals).toEqual(once.totals);
+        },
+      ),
+    );
+  });
+
+  it("are stored and read as they are, emptied minutes included, and empty their rollups", () => {
+    const folds = fold([{ event: event({ tokens: 1, user: "a", model: "x" }), order: 1 }]);
+    for (const chunk of folds.chunks.values()) while (chunk.unsent.length > 0) takeRollups(chunk);
+    recountMinute(folds, all, { type: "prompt", time: BASE_HOUR * HOUR_MS }, []);
+    for (const chunk of folds.chunks.values()) {
+      const read = decodeChunk(
+        chunk.meter,
+        chunk.hour,
+        chunk.groups,
+        encodeChunk(chunk).map(({ minutes }) => minutes),
+      );
+      expect([...read.rows.values()].map(({ minutes, emptied }) => [minutes, emptied])).toEqual([[[], [0]]]);
+      const rows = takeRollups(chunk);
+      expect(
+        rows.map(({ resolution, count, sum, min, max, latest }) => [resolution, count, sum, min, max, latest]),
+      ).toEqual([
+        ["minute", 0, "0", null, null, null],
+        ["quarter", 0, "0", null, null, null],
+      ]);
+      markAllUnsent(read);
+      expect(takeRollups(read)).toEqual(rows);
+    }
+  });
+});

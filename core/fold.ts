@@ -4,7 +4,7 @@
  * An event is never refused here: past a bound it counts in a coarser group, or distinct values are forgotten, visibly.
  * Pure; where chunks come from and go to is the caller's (`Folds`).
  */
-import type { Cell, Reading } from "./aggregation";
+import type { Cell, Fold, Reading } from "./aggregation";
 import type { UsageEvent } from "./event";
 import { groupFor, newGroups, type FoldGroup, type FoldGroups } from "./fold-groups";
 import { readEvent, type CompiledMeter, type CompiledMeters } from "./meter";
@@ -24,6 +24,8 @@ export interface FoldRow {
   /** The minute of the hour, 0 to 59, of each cell. */
   minutes: number[];
   cells: Cell[];
+  /** Minutes whose events were all corrected away: the rollups have a window of them that must become empty. */
+  emptied: number[];
   /** Minutes that the rollups do not know yet, as bits: 0–29 and 30–59. */
   unsentLow: number;
   unsentHigh: number;
@@ -57,6 +59,8 @@ export interface Folds {
   chunk(meter: CompiledMeter, hour: number): FoldChunk;
   /** The chunk has something unsaved, or something unsent, and had not before. */
   touched(chunk: FoldChunk): void;
+  /** A group's cells, hour by hour, of all time. Not to be changed. */
+  hourCells(meter: CompiledMeter, groupKey: string): Iterable<Cell>;
 }
 
 export const newChunk = (meter: CompiledMeter, hour: number, groups: FoldGroups): FoldChunk => ({
@@ -71,6 +75,31 @@ export const newChunk = (meter: CompiledMeter, hour: number, groups: FoldGroups)
   parts: 0,
   unsent: [],
 });
+
+/**
+ * Counts a minute again in the meters of one event type, after a correction: `events` are those of the minute that count now. Nothing
+ * else finds out what is left of an extreme, a latest value or a set. Cells end as if the corrected log had been folded.
+ */
+export function recountMinute(
+  folds: Folds,
+  meters: CompiledMeters,
+  of: { type: string; time: number },
+  events: Iterable<{ event: UsageEvent; order: number }>,
+): void {
+  const type = meters.types.get(of.type);
+  if (type === undefined) return;
+  const hour = Math.floor(of.time / HOUR_MS);
+  const minute = Math.floor(of.time / MINUTE_MS) - hour * 60;
+  const unknown: { meter: CompiledMeter; group: FoldGroup; groups: FoldGroups }[] = [];
+  for (const meter of type.meters) {
+    const chunk = folds.chunk(meter, hour);
+    const clean = !chunk.unsaved || chunk.unsent.length === 0;
+    for (const group of clearMinute(chunk, minute)) unknown.push({ meter, group, groups: chunk.groups });
+    if (clean && chunk.unsaved) folds.touched(chunk);
+  }
+  for (const { event, order } of events) if (event.type === of.type) foldEvent(folds, meters, event, order);
+  for (const { meter, group, groups } of unknown) retotal(group, groups, meter.fold, folds.hourCells(meter, group.key));
+}
 
 /** Counts an event in every meter of its type. `order` rises with arrival: it decides LATEST between events of one time. */
 export function foldEvent(folds: Folds, meters: CompiledMeters, event: UsageEvent, order: number): void {
@@ -101,7 +130,7 @@ function rowFor(chunk: FoldChunk, groupKey: string): FoldRow {
 }
 
 export function addRow(chunk: FoldChunk, group: FoldGroup): FoldRow {
-  const row: FoldRow = { group, minutes: [], cells: [], unsentLow: 0, unsentHigh: 0 };
+  const row: FoldRow = { group, minutes: [], cells: [], emptied: [], unsentLow: 0, unsentHigh: 0 };
   chunk.rows.set(group.key, row);
   return row;
 }
@@ -127,6 +156,7 @@ function count(chunk: FoldChunk, row: FoldRow, minute: number, reading: Reading)
     const cell = fold.init(reading);
     row.minutes.splice(place + 1, 0, minute);
     row.cells.splice(place + 1, 0, cell);
+    if (row.emptied.length > 0) row.emptied = row.emptied.filter((each) => each !== minute);
     chunk.cells++;
     keepWithinBound(chunk, cell, fold.units(cell));
   }
@@ -147,13 +177,70 @@ function keepWithinBound(chunk: FoldChunk, cell: Cell, units: number): void {
 
 /** The rollups need to know the whole chunk (again). */
 export function markAllUnsent(chunk: FoldChunk): void {
-  for (const row of chunk.rows.values()) for (const minute of row.minutes) markUnsent(chunk, row, minute);
+  for (const row of chunk.rows.values()) {
+    for (const minute of row.minutes) markUnsent(chunk, row, minute);
+    for (const minute of row.emptied) markUnsent(chunk, row, minute);
+  }
+}
+
+/**
+ * Takes a minute out of a chunk, with what it added to the totals of its groups.
+ * Answers the groups whose total cannot be told from what is left: they need `retotal`.
+ */
+function clearMinute(chunk: FoldChunk, minute: number): FoldGroup[] {
+  const { fold } = chunk.meter;
+  const unknown: FoldGroup[] = [];
+  for (const row of chunk.rows.values()) {
+    const place = row.minutes.indexOf(minute);
+    if (place < 0) continue;
+    const [cell] = row.cells.splice(place, 1);
+    row.minutes.splice(place, 1);
+    row.emptied.push(minute);
+    chunk.cells--;
+    chunk.units -= fold.units(cell!);
+    const { total } = row.group;
+    if (total === null || !fold.takeOut(total, cell!)) unknown.push(row.group);
+    chunk.groups.unsaved[row.group.page] = true;
+    chunk.unsaved = true;
+    markUnsent(chunk, row, minute);
+  }
+  return unknown;
+}
+
+/** A group's total of all time, from the cells of all its hours. */
+function retotal(group: FoldGroup, groups: FoldGroups, fold: Fold<Cell>, cells: Iterable<Cell>): void {
+  let total: Cell | null = null;
+  for (const cell of cells) {
+    if (total === null) total = fold.copy(cell);
+    else fold.merge(total, cell);
+  }
+  if (total !== null) fold.forget(total);
+  group.total = total ?? fold.nothing();
+  groups.unsaved[group.page] = true;
 }
 
 function markUnsent(chunk: FoldChunk, row: FoldRow, minute: number): void {
   if ((row.unsentLow | row.unsentHigh) === 0) chunk.unsent.push(row);
   if (minute < 30) row.unsentLow |= 1 << minute;
   else row.unsentHigh |= 1 << (minute - 30);
+}
+
+/** The merged cell of some minutes of a row; null when it has none there. Not to be changed: it may be the row's own. */
+export function windowCell(
+  { meter: { fold } }: FoldChunk,
+  { minutes, cells }: FoldRow,
+  from: number,
+  length: number,
+): Cell | null {
+  let only: Cell | null = null;
+  let merged: Cell | null = null;
+  for (const [place, minute] of minutes.entries()) {
+    if (minute < from || minute >= from + length) continue;
+    const cell = cells[place]!;
+    if (only === null) only = cell;
+    else fold.merge((merged ??= fold.copy(only)), cell);
+  }
+  return merged ?? only;
 }
 
 /** Folds in memory, without bound: for rebuilding a meter from the log slice by slice, and for tests. */
@@ -178,4 +265,12 @@ export class MemoryFolds implements Folds {
   }
 
   touched(): void {}
+
+  *hourCells(meter: CompiledMeter, groupKey: string): Generator<Cell> {
+    for (const chunk of this.chunks.values()) {
+      const row = chunk.meter.foldKey === meter.foldKey ? chunk.rows.get(groupKey) : undefined;
+      const cell = row && windowCell(chunk, row, 0, 60);
+      if (cell) yield cell;
+    }
+  }
 }

@@ -3,6 +3,7 @@
  * same answer again. Entries are facts: replay never rates, burns or refuses, it applies what is written.
  * Format 1 is compact JSON; readers understand every past format for ever. Amounts inside are integers of 10⁻¹² as text.
  */
+import type { Correction } from "./correction";
 import { decimal, mulDiv } from "./decimal";
 import type { UsageEvent } from "./event";
 import type { Grant } from "./grant";
@@ -54,6 +55,8 @@ export interface LogEntry {
   unrated: number[];
   grants: Grant[];
   patch?: WalletPatch;
+  /** Recorded events that this entry voids or replaces (core/correction.ts). */
+  corrections?: Correction[];
   journal: JournalEntry[];
   /** Balance and hash before the journal entries. */
   before: { balance: bigint; head: string };
@@ -84,6 +87,8 @@ interface Format1 {
     order: number,
   ][];
   patch?: { overdraftLimit?: string; currency?: string; burnTable?: string | null; frozen?: boolean };
+  /** [seq, index, type, time, reason, present index or −1, tracked as 0 or 1, owed, grant, delta, …] */
+  corrections?: [number, number, string, number, string, number, 0 | 1, owed: string, ...moves: string[]][];
   /** The hashed lines (core/journal.ts `journalLines`), byte for byte. */
   journal?: [
     TransactionType,
@@ -139,6 +144,19 @@ export function encodeEntry(
     ]);
   }
   if (entry.patch) stored.patch = { ...entry.patch, overdraftLimit: entry.patch.overdraftLimit?.toString() };
+  if (entry.corrections) {
+    stored.corrections = entry.corrections.map(({ of, was, reason, index, tracked, paid }) => [
+      of.seq,
+      of.index,
+      was.type,
+      was.time,
+      reason,
+      index ?? -1,
+      tracked ? 1 : 0,
+      paid.owed.toString(),
+      ...paid.moves.flatMap(([id, delta]) => [id, delta.toString()]),
+    ]);
+  }
   if (entry.journal.length > 0) {
     stored.before = [entry.before.balance.toString(), entry.before.head];
     stored.moves = entry.journal.map((j) => [j.event?.index ?? -1, ...encodeMoves(j)]);
@@ -150,6 +168,9 @@ export function encodeEntry(
   return `${text}}`;
 }
 
+/** Did the entry's events come by /track? Its answer is theirs; an entry with an operation id answers for the operation. */
+export const trackedIn = ({ answer, op }: LogEntry): boolean => answer !== undefined && op === undefined;
+
 /** Nearly every debit takes all of it from one grant. */
 function encodeMoves({ moves, amount, owed }: JournalEntry): string[] {
   if (moves.length === 1 && owed === 0n && moves[0]![1] === amount) return [moves[0]![0]];
@@ -158,9 +179,14 @@ function encodeMoves({ moves, amount, owed }: JournalEntry): string[] {
 
 function decodeMoves(stored: readonly string[], amount: bigint): { moves: [string, bigint][]; owed: bigint } {
   if (stored.length === 1) return { moves: [[stored[0]!, amount]], owed: 0n };
-  const moves: [string, bigint][] = [];
-  for (let i = 0; i + 1 < stored.length; i += 2) moves.push([stored[i]!, BigInt(stored[i + 1]!)]);
+  const moves = pairsOf(stored);
   return { moves, owed: moves.reduce((sum, [, delta]) => sum + delta, 0n) - amount };
+}
+
+function pairsOf(stored: readonly string[]): [string, bigint][] {
+  const pairs: [string, bigint][] = [];
+  for (let i = 0; i + 1 < stored.length; i += 2) pairs.push([stored[i]!, BigInt(stored[i + 1]!)]);
+  return pairs;
 }
 
 /** Past this many rates in one entry a search costs more than writing a rate twice. */
@@ -221,6 +247,16 @@ export function decodeEntry(text: string, parse: (text: string) => unknown): Log
       ...stored.patch,
       overdraftLimit: stored.patch.overdraftLimit === undefined ? undefined : BigInt(stored.patch.overdraftLimit),
     },
+    ...(stored.corrections && {
+      corrections: stored.corrections.map(([seq, index, type, time, reason, present, tracked, owed, ...moves]) => ({
+        of: { seq, index },
+        was: { type, time },
+        reason,
+        index: present === -1 ? null : present,
+        tracked: tracked === 1,
+        paid: { moves: pairsOf(moves), owed: BigInt(owed) },
+      })),
+    }),
     journal: (stored.journal ?? []).map(([type, text, reason, eventId, grantId, timestamp], line) => {
       const amount = decimal(text);
       const [index = -1, ...moved] = stored.moves?.[line] ?? [];

@@ -53,11 +53,11 @@ describe("rollups", () => {
       fold(folds, v, minute);
     expect(short(takeAll(folds))).toEqual([
       ["minute", 0, 1, "1"],
-      ["quarter", 0, 2, "3"],
       ["minute", 14, 1, "2"],
       ["minute", 15, 1, "4"],
-      ["quarter", 15, 1, "4"],
       ["minute", 59, 1, "8"],
+      ["quarter", 0, 2, "3"],
+      ["quarter", 15, 1, "4"],
       ["quarter", 45, 1, "8"],
     ]);
     expect(takeAll(folds)).toEqual([]);

@@ -3,7 +3,7 @@
  * version (epoch, seq), the store keeps the newer, and so sending twice, late or in another order changes nothing.
  */
 import type { Cell } from "./aggregation";
-import { HOUR_MS, MINUTE_MS, type FoldChunk, type FoldRow } from "./fold";
+import { HOUR_MS, MINUTE_MS, windowCell, type FoldChunk, type FoldRow } from "./fold";
 import type { FoldGroups } from "./fold-groups";
 import type { CompiledMeter } from "./meter";
 
@@ -37,13 +37,16 @@ export interface RollupRow extends RollupTotal {
 /** A meter's totals of all time. Of UNIQUE_COUNT they have the events only. */
 export function allTimeTotals(meter: CompiledMeter, groups: FoldGroups): RollupTotal[] {
   const totals: RollupTotal[] = [];
-  for (const { key, total } of groups.byKey.values()) if (total !== null) totals.push(totalOf(meter, key, total));
+  for (const { key, total } of groups.byKey.values()) {
+    const isEmptied = total?.count === 0 && meter.fold.reads !== "text";
+    if (total !== null && !isEmptied) totals.push(totalOf(meter, key, total));
+  }
   return totals;
 }
 
-function totalOf({ foldKey, fold }: CompiledMeter, group: string, cell: Cell): RollupTotal {
+function totalOf({ foldKey, fold }: CompiledMeter, group: string, cell: Cell | null): RollupTotal {
   const none = { sum: "0", min: null, max: null, latest: null, latestAt: null };
-  return { meter: foldKey, group, count: cell.count, ...none, ...fold.rollup(cell) };
+  return { meter: foldKey, group, count: cell?.count ?? 0, ...none, ...(cell && fold.rollup(cell)) };
 }
 
 /** Takes the next row's unsent windows out of a chunk: each changed minute, and each quarter of an hour that has one. */
@@ -53,46 +56,30 @@ export function takeRollups(chunk: FoldChunk): RollupRow[] {
   const changed = (minute: number): boolean =>
     ((minute < 30 ? row.unsentLow >> minute : row.unsentHigh >> (minute - 30)) & 1) === 1;
   const rows: RollupRow[] = [];
-  let quarter = -1;
-  for (const [place, minute] of row.minutes.entries()) {
-    if (!changed(minute)) continue;
-    rows.push(rollupRow(chunk, row, "minute", minute, row.cells[place]!));
-    if (Math.floor(minute / QUARTER_MINUTES) === quarter) continue;
-    quarter = Math.floor(minute / QUARTER_MINUTES);
-    rows.push(
-      rollupRow(
-        chunk,
-        row,
-        "quarter",
-        quarter * QUARTER_MINUTES,
-        windowCell(chunk, row, quarter * QUARTER_MINUTES, QUARTER_MINUTES)!,
-      ),
-    );
+  const quarters = new Set<number>();
+  const take = (minute: number, cell: Cell | null): void => {
+    if (!changed(minute)) return;
+    rows.push(rollupRow(chunk, row, "minute", minute, cell));
+    quarters.add(Math.floor(minute / QUARTER_MINUTES) * QUARTER_MINUTES);
+  };
+  for (const [place, minute] of row.minutes.entries()) take(minute, row.cells[place]!);
+  for (const minute of row.emptied) take(minute, null);
+  for (const quarter of quarters) {
+    rows.push(rollupRow(chunk, row, "quarter", quarter, windowCell(chunk, row, quarter, QUARTER_MINUTES)));
   }
   row.unsentLow = 0;
   row.unsentHigh = 0;
   return rows;
 }
 
-/** The merged cell of some minutes of a row; null when it has none there. Not to be changed: it may be the row's own. */
-export function windowCell(
-  { meter: { fold } }: FoldChunk,
-  { minutes, cells }: FoldRow,
-  from: number,
-  length: number,
-): Cell | null {
-  let only: Cell | null = null;
-  let merged: Cell | null = null;
-  for (const [place, minute] of minutes.entries()) {
-    if (minute < from || minute >= from + length) continue;
-    const cell = cells[place]!;
-    if (only === null) only = cell;
-    else fold.merge((merged ??= fold.copy(only)), cell);
-  }
-  return merged ?? only;
-}
-
-function rollupRow(chunk: FoldChunk, row: FoldRow, resolution: Resolution, minute: number, cell: Cell): RollupRow {
+/** Without a cell, the window that corrections have emptied. */
+function rollupRow(
+  chunk: FoldChunk,
+  row: FoldRow,
+  resolution: Resolution,
+  minute: number,
+  cell: Cell | null,
+): RollupRow {
   const windowStart = chunk.hour * HOUR_MS + minute * MINUTE_MS;
   return { ...totalOf(chunk.meter, row.group.key, cell), resolution, windowStart };
 }

@@ -78,10 +78,13 @@ export function post(wallet: Wallet, entry: JournalEntry): void {
     const grant = wallet.grants.get(entry.grantId);
     assert(grant, "a journal entry names a grant that exists");
     if (entry.type === "grant") grant.activated = true;
-    if (entry.type === "void") grant.voidedAt = entry.timestamp;
+    if (entry.type === "void") grant.voidedAt ??= entry.timestamp;
   }
   // A debit rarely empties a grant: the views are rebuilt only when the set of usable grants changes.
-  if (entry.grantId !== undefined || entry.moves.some(([id]) => wallet.grants.get(id)?.remaining === 0n))
+  if (
+    entry.grantId !== undefined ||
+    entry.moves.some(([id, delta]) => delta > 0n || wallet.grants.get(id)?.remaining === 0n)
+  )
     refreshViews(wallet);
 }
 
@@ -122,6 +125,63 @@ export function debit(
   return entries;
 }
 
+/** What an event has moved so far: of its debit and every adjustment of it. Amount = Σ moves − owed. */
+export interface Paid {
+  moves: [grantId: string, delta: Decimal][];
+  owed: Decimal;
+}
+
+/**
+ * Corrects what an event has cost, in one entry: `paid` is what it moved so far, `cost` what it should have. A higher cost is taken
+ * like any debit that is a fact. A lower one undoes what is owed first, because nobody owes while holding credits; then credits return to
+ * the grants they came from, and past those (a later grant repaid the shortfall) to the grants that burnt last. Credits of a grant that
+ * has ended meanwhile end again at once, visibly: call `settle` next. Null: nothing changes.
+ */
+export function adjust(
+  wallet: Wallet,
+  paid: Paid,
+  cost: Decimal,
+  what: { reason: string; timestamp: number; event: { index: number; id: string } },
+): JournalEntry | null {
+  const before = paid.owed - paid.moves.reduce((sum, [, delta]) => sum + delta, 0n);
+  const more = cost - before;
+  if (more === 0n) return null;
+  const entry: JournalEntry = { type: "adjust", amount: -more, ...what, moves: [], owed: 0n };
+  if (more > 0n) {
+    const { taken, overage } = burn(wallet.burnable, more);
+    entry.moves = taken.map(([id, amount]): [string, Decimal] => [id, -amount]);
+    entry.owed = overage;
+  } else {
+    const repaid = minDecimal(-more, wallet.owed);
+    entry.owed = -repaid;
+    entry.moves = returned(wallet, paid, -more - repaid);
+  }
+  post(wallet, entry);
+  return entry;
+}
+
+/** Which grants take credits back: first those that this event took them from, the last first; then whichever burnt last. */
+function returned(wallet: Wallet, { moves }: Paid, credits: Decimal): [string, Decimal][] {
+  const back = new Map<string, Decimal>();
+  let left = credits;
+  const give = (grant: Grant, most: Decimal): void => {
+    const given = back.get(grant.id) ?? 0n;
+    const part = minDecimal(minDecimal(left, most), grant.amount - grant.remaining - given);
+    if (part <= 0n) return;
+    back.set(grant.id, given + part);
+    left -= part;
+  };
+  for (const [id, delta] of moves.toReversed()) {
+    const grant = wallet.grants.get(id);
+    assert(grant, "a journal entry moves a grant that exists");
+    give(grant, -delta);
+  }
+  const burnt = [...wallet.grants.values()].filter((grant) => grant.activated);
+  for (const grant of burnt.sort((a, b) => burnOrder(b, a))) give(grant, left);
+  assert(left === 0n, "what was debited came from grants, or is owed");
+  return [...back];
+}
+
 /** Adds a grant. Its credits enter when it takes effect, which `settle` notices; call it next. */
 export function addGrant(wallet: Wallet, grant: Grant): void {
   assert(!wallet.grants.has(grant.id), "a grant is added once");
@@ -131,7 +191,8 @@ export function addGrant(wallet: Wallet, grant: Grant): void {
 
 /** When something falls due for a grant: it takes effect, or it expires with credits left. */
 function dueAt(grant: Grant): number {
-  if (grant.voidedAt !== null) return Infinity;
+  // Credits that came back to a voided grant are taken back again.
+  if (grant.voidedAt !== null) return grant.remaining > 0n ? grant.voidedAt : Infinity;
   if (!grant.activated) return grant.effectiveAt;
   return grant.remaining > 0n ? (grant.expiresAt ?? Infinity) : Infinity;
 }
@@ -145,7 +206,8 @@ export function settle(wallet: Wallet, at: number): JournalEntry[] {
   const entries: JournalEntry[] = [];
   while (wallet.nextDueAt <= at) {
     const grant = firstDue(wallet);
-    const entry = grant.activated ? expiry(grant) : activation(wallet, grant);
+    const entry =
+      grant.voidedAt !== null ? takeBack(grant, at) : grant.activated ? expiry(grant) : activation(wallet, grant);
     post(wallet, entry);
     entries.push(entry);
   }
@@ -188,15 +250,17 @@ function expiry(grant: Grant): JournalEntry {
 
 /** Takes back what is left of a grant; one that has not taken effect never will. */
 export function voidGrant(wallet: Wallet, grant: Grant, at: number): JournalEntry {
-  const entry: JournalEntry = {
-    type: "void",
-    amount: -grant.remaining,
-    reason: grant.reason,
-    timestamp: at,
-    grantId: grant.id,
-    moves: grant.remaining === 0n ? [] : [[grant.id, -grant.remaining]],
-    owed: 0n,
-  };
+  const entry = takeBack(grant, at);
   post(wallet, entry);
   return entry;
 }
+
+const takeBack = (grant: Grant, at: number): JournalEntry => ({
+  type: "void",
+  amount: -grant.remaining,
+  reason: grant.reason,
+  timestamp: at,
+  grantId: grant.id,
+  moves: grant.remaining === 0n ? [] : [[grant.id, -grant.remaining]],
+  owed: 0n,
+});

@@ -5,6 +5,7 @@
  */
 import { ulid } from "ulid";
 import {
+  correctEvent,
   forgetRated,
   grantCredits,
   mayTake,
@@ -17,7 +18,8 @@ import {
   trackEvent,
   type Account,
 } from "../core/account";
-import { decimal } from "../core/decimal";
+import { wasTracked } from "../core/correction";
+import { decimal, formatDecimal } from "../core/decimal";
 import { eventKey, type UsageEvent } from "../core/event";
 import { parseExact } from "../core/exact-json";
 import type { LogEntry } from "../core/log-entry";
@@ -29,6 +31,7 @@ import { nextDeadline } from "../core/wallet";
 import type { RatingMessage } from "../schema/messages";
 import { AccountObject } from "./account-object";
 import { operationKey } from "./account-store";
+import { amended, recordedEvent } from "./corrections";
 import { DEDUP_KEYS_MAX } from "./dedup-index";
 import { transactionsPage, verifySlice, type Page } from "./history";
 import { ratingMessages } from "./outbox";
@@ -37,6 +40,7 @@ import type {
   Answer,
   Call,
   ConfigSnapshot,
+  CorrectionView,
   CostView,
   CustomerRpc,
   Refusal,
@@ -202,18 +206,8 @@ export class Customer extends AccountObject implements CustomerRpc {
   ): Promise<Answer<{ grant: GrantView; duplicate: boolean }>> {
     const opened = this.open(call);
     if (!opened.ok) return opened;
-    const known = this.store.find(operationKey(op.opId));
-    if (known) {
-      const original = this.store.entry(known.seq);
-      if (original.op?.bodyHash !== op.bodyHash) {
-        return {
-          ok: false,
-          reason: "idempotency_conflict",
-          detail: "this idempotency key or id was used with another body; use a new one for a new grant",
-        };
-      }
-      return { ok: true, grant: (original.answer as { grant: GrantView }).grant, duplicate: true };
-    }
+    const repeated = this.answerOf<{ grant: GrantView }>(op.opId, op.bodyHash);
+    if (repeated) return repeated.ok ? { ...repeated, duplicate: true } : repeated;
     const entry = this.draft(call, opened);
     entry.op = { id: op.opId, bodyHash: op.bodyHash };
     const granted = grantCredits(opened.account, entry, {
@@ -305,8 +299,35 @@ export class Customer extends AccountObject implements CustomerRpc {
     for (const ref of refs) {
       if (entry?.seq !== ref.seq) entry = this.store.entry(ref.seq);
       const event = entry.events[ref.index];
-      if (event) yield { ...ref, event, tracked: entry.answer !== undefined };
+      if (event) yield { ...ref, event, tracked: wasTracked(entry, ref.index) };
     }
+  }
+
+  async correct(call: Call, asked: Parameters<CustomerRpc["correct"]>[1]): Promise<Answer<CorrectionView>> {
+    const opened = this.open(call);
+    if (!opened.ok) return opened;
+    const { account } = opened;
+    const repeated = asked.opId === null ? null : this.answerOf<CorrectionView>(asked.opId, asked.bodyHash);
+    if (repeated) return repeated;
+    const recorded = recordedEvent(this.store, account, asked);
+    if (!recorded.ok) return refusal(recorded.refusal);
+    const { event } = recorded.value;
+    const version = asked.version && amended(event, asked.version);
+    const entry = this.draft(call, opened);
+    const corrected = correctEvent(account, entry, recorded.value, version, asked.reason, this.configuration.rating);
+    if (!corrected.ok) return refusal(corrected.refusal);
+    const { before, cost, adjustment } = corrected.value;
+    const answer: CorrectionView = {
+      subject: event.subject,
+      before: formatDecimal(before),
+      after: formatDecimal(cost?.amount ?? 0n),
+      adjustment: formatDecimal(adjustment),
+      unrated: entry.unrated.length > 0,
+      wallet: walletView(account, call.name),
+    };
+    if (asked.opId !== null) Object.assign(entry, { op: { id: asked.opId, bodyHash: asked.bodyHash }, answer });
+    await this.commit(entry);
+    return { ok: true, ...answer };
   }
 
   // ---- Configuration, names, projections, the clock
@@ -343,6 +364,19 @@ export class Customer extends AccountObject implements CustomerRpc {
   async settle(call: Call): Promise<{ next: number | null }> {
     const opened = this.open(call);
     return { next: opened.ok ? nextDeadline(opened.account.wallet) : null };
+  }
+
+  /** What an operation answered when it was new; null: it is new now. */
+  private answerOf<T>(opId: string, bodyHash: string): ({ ok: true } & T) | Refusal | null {
+    const known = this.store.find(operationKey(opId));
+    if (!known) return null;
+    const { op, answer } = this.store.entry(known.seq);
+    if (op?.bodyHash === bodyHash) return { ok: true, ...(answer as T) };
+    return {
+      ok: false,
+      reason: "idempotency_conflict",
+      detail: "this idempotency key or id was used with another body; use a new one for another operation",
+    };
   }
 
   /** The events that are new, by key: not recorded before, and the first of their key in this batch. */

@@ -6,9 +6,17 @@
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 import type { Cell, Fold } from "../core/aggregation";
 import type { UsageEvent } from "../core/event";
-import { foldEvent, markAllUnsent, newChunk, type FoldChunk, type Folds } from "../core/fold";
+import {
+  foldEvent,
+  markAllUnsent,
+  newChunk,
+  recountMinute,
+  windowCell,
+  type FoldChunk,
+  type Folds,
+} from "../core/fold";
 import type { FoldGroups } from "../core/fold-groups";
-import { decodeChunk, decodeGroups, encodeChunk, encodeGroups } from "../core/fold-text";
+import { decodeChunk, decodeGroups, encodeChunk, encodeGroups, readHours } from "../core/fold-text";
 import type { CompiledMeter, CompiledMeters } from "../core/meter";
 import { allTimeTotals, takeRollups, type RollupRow, type RollupTotal } from "../core/rollup";
 import { nameOf, UnsentChunks, unsentIn, type ChunkName } from "./unsent-chunks";
@@ -55,7 +63,32 @@ export class FoldStore implements Folds {
 
   /** Counts an event of the log entry `seq` in its meters. */
   fold(meters: CompiledMeters, event: UsageEvent, { seq, index }: { seq: number; index: number }): void {
-    foldEvent(this, meters, event, seq * ORDERS_PER_ENTRY + index);
+    foldEvent(this, meters, event, orderOf(seq, index));
+  }
+
+  /** Counts a minute again after a correction; `events` are those of its that count now. */
+  recount(
+    meters: CompiledMeters,
+    of: { type: string; time: number },
+    events: Iterable<{ event: UsageEvent; seq: number; index: number }>,
+  ): void {
+    recountMinute(this, meters, of, ordered(events));
+  }
+
+  /** Stored hours tell what they add up to; of those in memory the cells do, because they may have changed. */
+  *hourCells({ foldKey, fold }: CompiledMeter, groupKey: string): Generator<Cell> {
+    for (const { hour, hours } of this.sql.exec<{ hour: number; hours: string }>(
+      "SELECT hour, hours FROM folds WHERE meter = ?",
+      foldKey,
+    )) {
+      if (this.chunks.has(nameOf({ foldKey, hour }))) continue;
+      for (const [key, cell] of readHours(hours)) if (key === groupKey) yield fold.fromJSON(cell);
+    }
+    for (const chunk of this.chunks.values()) {
+      const row = chunk.meter.foldKey === foldKey ? chunk.rows.get(groupKey) : undefined;
+      const cell = row && windowCell(chunk, row, 0, 60);
+      if (cell) yield cell;
+    }
   }
 
   chunk(meter: CompiledMeter, hour: number): FoldChunk {
@@ -251,6 +284,15 @@ export class FoldStore implements Folds {
       this.open = [];
     }
   }
+}
+
+/** Rises with arrival. */
+const orderOf = (seq: number, index: number): number => seq * ORDERS_PER_ENTRY + index;
+
+function* ordered(
+  events: Iterable<{ event: UsageEvent; seq: number; index: number }>,
+): Generator<{ event: UsageEvent; order: number }> {
+  for (const { event, seq, index } of events) yield { event, order: orderOf(seq, index) };
 }
 
 /** In cells; a chunk without any still weighs something. */

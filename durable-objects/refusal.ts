@@ -9,7 +9,7 @@ export function refusal(
     | SpendRefusal
     | GrantRefusal
     | PatchRefusal
-    | { reason: "unknown_grant" | "grant_closed"; detail: string },
+    | { reason: "unknown_grant" | "grant_closed" | "unknown_event" | "already_voided"; detail: string },
 ): Refusal {
   switch (core.reason) {
     case "unpriced":
@@ -29,6 +29,8 @@ export function refusal(
     case "idempotency_conflict":
     case "unknown_burn_table":
     case "unknown_grant":
+    case "unknown_event":
+    case "already_voided":
     case "grant_closed":
       return { ok: false, ...core };
   }

@@ -48,6 +48,7 @@ export type Refusal =
   /** The operation id was used before with another body. */
   | { ok: false; reason: "idempotency_conflict"; detail: string }
   | { ok: false; reason: "unknown_grant" | "grant_closed"; detail: string }
+  | { ok: false; reason: "unknown_event" | "already_voided"; detail: string }
   | { ok: false; reason: "unknown_burn_table"; detail: string }
   | { ok: false; reason: "invalid"; detail: string }
   /** A meter's folds are being made from the log: asking again goes on with it. `done` of `total` log entries. */
@@ -71,6 +72,21 @@ export interface ObjectIdentity {
   /** The wallet has moved, so its currency is fixed. */
   moved: boolean;
 }
+
+export interface CorrectionView {
+  /** The event's own subject. */
+  subject: string;
+  /** What the event cost, and costs now. */
+  before: string;
+  after: string;
+  adjustment: string;
+  /** No rule prices the event as it is now. */
+  unrated: boolean;
+  wallet: WalletView;
+}
+
+/** What a home says to a page: which log entry of the source it takes next. One that it has already changes nothing. */
+export type Imported = { ok: true; next: number } | Refusal | Redirect;
 
 export interface TrackCommand {
   /** JSON text of one normalized event (core/event.ts UsageEvent), `data.usage` included; text so that numbers stay exact. */
@@ -151,15 +167,29 @@ export interface CustomerRpc {
   ): Promise<Answer<{ rated: number; remaining: number; next: string | null }>>;
   /** Never replaces a newer version by an older one. Writes nothing on an object that holds no data (kept in memory). */
   configure(call: Call, snapshot: ConfigSnapshot): Promise<{ ok: true }>;
-  /** Makes this name point at `home`. An empty object becomes a stub; one with data answers `has_data` (merged in a later issue). */
-  linkTo(call: Call, home: string): Promise<{ ok: true } | { ok: false; reason: "has_data" }>;
   /** What the shared store does not know yet; the edge writes it through store/. For control-plane writes. The queue may bring it again: harmless. */
   drain(call: Call): Promise<{ messages: unknown[] }>;
   /** Since when, epoch ms, something waits to be told to the shared store; null: nothing does. */
   outbox(call: Call): Promise<{ unsentSince: number | null }>;
+  // ---- Corrections
+
+  /** Voids the event of this source and id (`version` null), or replaces its data or time or both. Keyed where `opId` is given. */
+  correct(
+    call: Call,
+    correction: {
+      source: string;
+      id: string;
+      reason: string;
+      /** `dataJson`: the new data as JSON text, so that numbers stay exact. */
+      version: { dataJson?: string; time?: number } | null;
+      opId: string | null;
+      bodyHash: string;
+    },
+  ): Promise<Answer<CorrectionView>>;
+
   // ---- Names: who an object is, and which names lead to it (docs/decisions/005-names-and-merges.md)
 
-  /** Who this object is; null: nothing was ever written here. Reads only. */
+  /** Who this object is; null: nothing was ever written here. Reads only, and needs no configuration. */
   identify(call: Call): Promise<Answer<{ identity: ObjectIdentity | null }>>;
   /**
    * Makes this object the home of a customer that the API made: declared, with this key. An object without identity takes `customerId`,
@@ -169,20 +199,42 @@ export interface CustomerRpc {
   /**
    * Asked of a home: these names are no longer this customer's. From now on calls by such a name are answered `moved`, to the name's own
    * object, or, for the name that this object itself is called by, to a fresh one. The past stays. Repeats answer the same targets.
+   * To take a name away: first `unlink` its own object if that is another one, then `release` it here, so that no name runs in a circle.
    */
   release(call: Call, names: readonly string[]): Promise<Answer<{ targets: Record<string, string> }>>;
-  /** Asked of a home: these names are this customer's (again), and its key is this. Undoes `release`. */
-  own(call: Call, change: { names: readonly string[]; key?: string | null }): Promise<Answer<object>>;
-  /** Asked of a stub: it points to `target` from now on, or, when that is its own object name, is an ordinary empty object again. */
-  unlink(call: Call, target: string): Promise<Answer<object>>;
+  /**
+   * Asked of a home: these names are this customer's (again), and its key is this. Undoes `release`; `before` says which object each name
+   * that had been released led to: it may have data by now, so `linkTo` (and merge) it. Repeat it with the same names until that is done.
+   */
+  own(
+    call: Call,
+    change: { names: readonly string[]; key?: string | null },
+  ): Promise<Answer<{ before: Record<string, string> }>>;
+  /**
+   * Makes this object's name point at `home`: asked of the object that the name leads to, by the name, not through a remembered hint.
+   * An empty object and a stub point there from now on, `home` itself answers ok; one with data answers `has_data`: `mergeInto`. `moved`:
+   * the name was taken from here, ask the object it leads to.
+   */
+  linkTo(call: Call, home: string): Promise<{ ok: true } | { ok: false; reason: "has_data" } | Redirect>;
+  /**
+   * Asked of a name's own object: this name no longer leads to the home it points to. A stub is an ordinary empty object again (or points
+   * to another `target`); one whose data was merged sends the name to a fresh object. Answers the object that the name leads to now;
+   * an object that points nowhere changes nothing and answers itself.
+   */
+  unlink(call: Call, target: string): Promise<Answer<{ target: string }>>;
   /**
    * Asked of an object with data whose name became another customer's: journals that it moves into `home`, and moves a bounded piece.
-   * Call again until `done`; the alarm goes on by itself. Calls by its names are answered `merging` until then, `moved` afterwards.
+   * Call again until `done`; the alarm goes on by itself. Calls by its names are answered `merging` until then, `moved` afterwards. `done`:
+   * everything is in the home and the store has been told (through the queue) that this object is empty; the home's own totals
+   * follow with its outbox. `done: false` with `moved` 0 may mean that it waits for another merge of these objects: ask again later.
+   * Refused before anything is moved: `currency_mismatch`, `at_bound`.
    */
   mergeInto(
     call: Call,
     merge: { id: string; home: string },
   ): Promise<Answer<{ done: boolean; moved: number; total: number }>>;
+  /** Between objects: a page of what moves in from `mergeInto` (core/merge.ts `MergePage`, as exact JSON text). */
+  importPage(call: Call, pageJson: string): Promise<Imported>;
 
   // ---- Folds made from the log
 

@@ -105,6 +105,18 @@ export const overloaded = (detail: string, evidence?: Record<string, unknown>): 
     ...(evidence && { evidence }),
   });
 
+/** A meter is younger than the events it counts: until all are folded there is no answer, rather than a smaller number. */
+export const folding = (what: string, { done, total }: { done: number; total: number }): Problem =>
+  new Problem(
+    503,
+    `this meter is being built from events that are older than it: ${done} of ${total} ${what} are counted; ask again`,
+    {
+      code: "folding",
+      headers: { "retry-after": String(RETRY_AFTER_SECONDS) },
+      evidence: { done, total },
+    },
+  );
+
 /** What a customer's object refused. Exhaustive on purpose: a new refusal must be given its status here. */
 export function refusalProblem(refusal: Refusal): Problem {
   switch (refusal.reason) {
@@ -132,6 +144,12 @@ export function refusalProblem(refusal: Refusal): Problem {
       return new Problem(409, refusal.detail, { code: "idempotency-conflict" });
     case "unknown_grant":
       return new Problem(404, refusal.detail, { code: "unknown-grant" });
+    case "unknown_event":
+      return new Problem(404, refusal.detail, { code: "unknown-event" });
+    case "already_voided":
+      return new Problem(409, refusal.detail, { code: "already-voided" });
+    case "folding":
+      return folding("log entries", refusal);
     case "grant_closed":
       return new Problem(409, refusal.detail, { code: "grant-closed" });
     case "unknown_burn_table":

@@ -1,0 +1,47 @@
+/** Finds what a correction is about: the event as it counts now, and what it has moved so far. Read only. */
+import type { Account, Recorded } from "../core/account";
+import { paidBy, paidIn, presentPlace, wasTracked } from "../core/correction";
+import { eventKey, type JsonObject, type UsageEvent } from "../core/event";
+import { parseExact } from "../core/exact-json";
+import { decodeEntry } from "../core/log-entry";
+import { ok, refuse, type Result } from "../core/result";
+import { isUnrated, type EventRef } from "../core/unrated";
+import type { Paid } from "../core/wallet";
+import type { AccountStore } from "./account-store";
+
+export function recordedEvent(
+  store: AccountStore,
+  account: Account,
+  { source, id }: { source: string; id: string },
+): Result<Recorded, { reason: "unknown_event" | "already_voided"; detail: string }> {
+  const of = store.find(eventKey(source, id));
+  if (!of) return refuse({ reason: "unknown_event", detail: "this customer has no event of this source and id" });
+  const at = presentPlace(account.corrections, of);
+  if (!at) return refuse({ reason: "already_voided", detail: "this event is voided already" });
+  const entry = store.entry(at.seq);
+  const event = entry.events[at.index];
+  if (!event) throw new Error(`log entry ${at.seq} has no event ${at.index}`);
+  const ratedLater = entry.unrated.includes(at.index) && !isUnrated(account.unrated, at);
+  const paid = ratedLater ? paidLater(store, at, paidIn(entry, at.index)) : paidIn(entry, at.index);
+  return ok({ of, at, event, tracked: wasTracked(entry, at.index), paid });
+}
+
+/** An event that was priced later: a later entry moved its debit, and only the journal knows which. Rare, so it is searched. */
+function paidLater(store: AccountStore, at: EventRef, before: Paid): Paid {
+  for (const { json } of store.log.forward(at.seq + 1, { journalOnly: true })) {
+    const entry = decodeEntry(json, parseExact);
+    const rated = entry.rated.find(({ of }) => of?.seq === at.seq && of.index === at.index);
+    if (rated)
+      return paidBy(
+        entry.journal.filter(({ event }) => event?.index === rated.index),
+        before,
+      );
+  }
+  return before;
+}
+
+/** The next version of an event. */
+export function amended(event: UsageEvent, { dataJson, time }: { dataJson?: string; time?: number }): UsageEvent {
+  const data = dataJson === undefined ? event.data : (parseExact(dataJson) as JsonObject | null);
+  return { ...event, time: time ?? event.time, ...(data !== undefined && { data }) };
+}
