@@ -20,7 +20,7 @@ interface Folder {
 const FOLDERS: Record<string, Folder> = {
   core: {
     folders: [],
-    packages: ["json-p3", "dinero.js", "dinero.js/*", "ulid"],
+    packages: ["json-p3", "dinero.js", "dinero.js/*", "temporal-polyfill/fns/*", "ulid"],
     why: "core/ is pure: it imports core/ and the pure packages listed here; what it needs from outside is a parameter",
   },
   schema: {
@@ -48,11 +48,14 @@ const FOLDERS: Record<string, Folder> = {
     packages: [
       "hono",
       "hono/**",
+      "jose",
+      "@bufbuild/protobuf/wire",
       "zod",
       "ulid",
       "cloudflare:workers",
       "node:crypto",
       "node:buffer",
+      "node:zlib",
       "node:async_hooks",
     ],
     closed: ["**/schema/tables", "**/schema/columns"],

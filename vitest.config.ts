@@ -17,6 +17,7 @@ const workerd = () =>
         TOLLGATE_LOCAL: "1",
         TOLLGATE_SEED_TOKEN: "seed-token-of-the-tests",
         TOLLGATE_ADMIN_KEY: "tg_admin_test",
+        PORTAL_SECRET: "a-secret-of-the-tests-and-of-nobody-else",
         TEST_D1_MIGRATIONS: d1Migrations,
       },
     },
@@ -58,7 +59,7 @@ export default defineConfig({
         test: {
           name: "workerd",
           include: ["{durable-objects,workers,test}/**/*.test.ts"],
-          exclude: ["test/{process,simulator}/**"],
+          exclude: ["test/{process,simulator,openmeter}/**"],
           globalSetup: built,
           setupFiles: migrated,
         },
@@ -89,6 +90,15 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
+        },
+      },
+      {
+        // OpenMeter's own client, unmodified, against one running server; every answer is checked against its document.
+        test: {
+          name: "openmeter",
+          include: ["test/openmeter/**/*.test.ts"],
+          globalSetup: ["./test/openmeter/server.setup.ts"],
+          testTimeout: 30_000,
         },
       },
     ],

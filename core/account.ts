@@ -19,10 +19,13 @@ import type { UsageEvent } from "./event";
 import type { Grant } from "./grant";
 import { GENESIS_HASH, hashLines, journalLines, type ChainStart, type Sha256 } from "./journal";
 import type { Identity, LogEntry, WalletPatch } from "./log-entry";
+import { applyArrival, applyImported, applyStep, type Arriving, type Merge } from "./merge";
+import { applyNames, declares, type LedName } from "./names";
 import { rate, type Cost, type PriceBook, type Unpriced } from "./price";
 import { assert, ok, refuse, type Result } from "./result";
+import { countToday, noneToday, type Today } from "./today";
 import { trackedUsage } from "./tracked";
-import { addUnrated, forgetUnrated, isUnrated, noneUnrated, type EventRef, type Unrated } from "./unrated";
+import { addUnrated, forgetUnrated, isUnrated, noneUnrated, packRef, type EventRef, type Unrated } from "./unrated";
 import { eventUsage } from "./usage";
 import {
   addGrant,
@@ -31,6 +34,7 @@ import {
   debit,
   emptyWallet,
   GRANTS_MAX,
+  nextDeadline,
   post,
   settle,
   spendable,
@@ -51,8 +55,19 @@ export interface Account {
   head: string;
   journalEntries: number;
   events: number;
+  today: Today;
   unrated: Unrated;
   corrections: Corrections;
+  /** A customer, not only a subject that sent events. */
+  declared: boolean;
+  /** The id of the customer whose home the API made this object. */
+  adopted: string | null;
+  /** Names that were released here. */
+  names: Map<string, LedName>;
+  /** Where this object moves, or has moved. */
+  merge: Merge | null;
+  /** Objects that moved in, or are on their way, by the merge's id. */
+  imports: Map<string, Arriving>;
 }
 
 export const newAccount = (): Account => ({
@@ -63,8 +78,14 @@ export const newAccount = (): Account => ({
   head: GENESIS_HASH,
   journalEntries: 0,
   events: 0,
+  today: noneToday(),
   unrated: noneUnrated(),
   corrections: noCorrections(),
+  declared: false,
+  adopted: null,
+  names: new Map(),
+  merge: null,
+  imports: new Map(),
 });
 
 /** What rating needs from the namespace's configuration. */
@@ -106,8 +127,15 @@ export function seal(account: Account, entry: LogEntry, sha256: Sha256): string 
   account.seq = entry.seq;
   account.at = entry.at;
   account.events += entry.events.length - versionsIn(entry);
+  // New versions of events, and those that moved in, were accepted before.
+  if (!entry.corrections && !entry.imported) countToday(account.today, entry.at, entry.events);
   account.journalEntries += entry.journal.length;
   assert(account.identity, "an account has an identity from its first entry on");
+  account.declared ||= declares(entry);
+  if (entry.names) applyNames(account, entry.names);
+  if (entry.merge) applyStep(account, entry, entry.merge);
+  if (entry.arrival) applyArrival(account, entry.arrival);
+  if (entry.imported) applyImported(account, entry.imported);
   const lines = journalLines(entry.journal);
   if (entry.journal.length > 0) {
     account.head = hashLines(lines, account.wallet.balance, chainStart(entry, account.identity.tag), sha256);
@@ -120,13 +148,39 @@ export const chainStart = ({ at, seq, before }: LogEntry, tag: string): ChainSta
 
 /** Applies a stored entry to the account as it was before it. */
 export function replay(account: Account, entry: LogEntry, sha256: Sha256): void {
+  applyEpoch(account, entry);
   if (entry.patch) applyPatch(account.wallet, entry.patch);
-  for (const grant of entry.grants) addGrant(account.wallet, grant);
+  for (const [place, grant] of entry.grants.entries()) addGrant(account.wallet, carried(entry, grant, place));
   for (const journalEntry of entry.journal) post(account.wallet, journalEntry);
-  for (const correction of entry.corrections ?? []) supersede(account, entry, correction);
-  for (const index of entry.unrated) addUnrated(account.unrated, { seq: entry.seq, index });
-  forgetRated(account, entry);
+  applyEvents(account, entry);
   seal(account, entry, sha256);
+}
+
+/** A grant that moved in comes as it was. */
+function carried({ arrival }: LogEntry, grant: Grant, place: number): Grant {
+  if (!arrival) return grant;
+  const [activated, voidedAt] = arrival.grants[place]!;
+  return { ...grant, activated: activated === 1, voidedAt };
+}
+
+/** What an entry says of which events count and which wait for a price. */
+export function applyEvents(account: Account, entry: LogEntry): void {
+  const { seq } = entry;
+  for (const correction of entry.corrections ?? []) supersede(account, entry, correction);
+  for (const index of entry.imported?.superseded ?? []) account.corrections.superseded.add(packRef({ seq, index }));
+  for (const index of entry.unrated) addUnrated(account.unrated, { seq, index });
+  forgetRated(account, entry);
+}
+
+/** All running totals are to be made and sent again, as newer than any sent so far: `epoch` must be a later ULID than the last. */
+export function startEpoch(account: Account, entry: LogEntry, epoch: string): void {
+  assert(account.identity && account.identity.epoch < epoch, "epochs of an account ascend");
+  entry.epoch = epoch;
+  applyEpoch(account, entry);
+}
+
+function applyEpoch(account: Account, { epoch }: LogEntry): void {
+  if (epoch !== undefined && account.identity) account.identity = { ...account.identity, epoch };
 }
 
 /** Events that this entry priced later are unrated no more. */
@@ -138,7 +192,11 @@ export function forgetRated(account: Account, entry: LogEntry): void {
 }
 
 /** Is anything due that must be written down before the account is read or changed? */
-export const isDue = (account: Account, now: number): boolean => account.wallet.nextDueAt <= Math.max(account.at, now);
+export const isDue = (account: Account, now: number): boolean =>
+  account.merge === null && account.wallet.nextDueAt <= Math.max(account.at, now);
+
+/** When something must be written down next; null: nothing will fall due. An object that moves stands still. */
+export const nextDue = ({ merge, wallet }: Account): number | null => (merge === null ? nextDeadline(wallet) : null);
 
 /** Writes down what fell due: grants that take effect or expire. */
 export function settleInto(account: Account, entry: LogEntry): void {
@@ -299,6 +357,17 @@ export function correctEvent(
   return ok({ before: (cost?.amount ?? 0n) + adjustment, cost, adjustment });
 }
 
+/** Why a recorded event has no price, in words; the rules may have changed since, and `events/rate` prices it then. */
+export function whyUnpriced(account: Account, event: UsageEvent, tracked: boolean, rating: Rating): string {
+  const usage = usageOf(account, event, tracked, rating);
+  const rated = usage && rateFor(account, usage, event.time, rating);
+  if (!rated) return "no burn table maps it now";
+  if (rated.ok) return "it has a price by now and can be rated";
+  const { refusal } = rated;
+  if (refusal.reason === "unpriced") return refusal.detail;
+  return `the burn table is in ${refusal.table} and the wallet in ${refusal.wallet}`;
+}
+
 function usageOf(account: Account, event: UsageEvent, tracked: boolean, rating: Rating): Usage | null {
   if (!tracked) {
     const table = tableOf(account, event.time, rating);
@@ -382,7 +451,7 @@ export function takeBackGrant(
 }
 
 /** A currency is in use once anything was granted or debited. */
-const currencyInUse = (account: Account): boolean => account.wallet.grants.size > 0 || account.journalEntries > 0;
+export const currencyInUse = (account: Account): boolean => account.wallet.grants.size > 0 || account.journalEntries > 0;
 
 export type PatchRefusal =
   | { reason: "currency_mismatch"; wallet: string; table: string }
@@ -415,7 +484,7 @@ export function patchWallet(
   return ok(null);
 }
 
-function setPatch(account: Account, entry: LogEntry, patch: WalletPatch): void {
+export function setPatch(account: Account, entry: LogEntry, patch: WalletPatch): void {
   entry.patch = { ...entry.patch, ...patch };
   applyPatch(account.wallet, patch);
 }

@@ -138,6 +138,35 @@ describe("aggregations at their edges", () => {
     expect(UNIQUE_COUNT.fromJSON(UNIQUE_COUNT.toJSON(other)[0]!)).toEqual(other);
   });
 
+  it("UNIQUE_COUNT that is read from its summary knows the number, until anything is merged in", () => {
+    const { UNIQUE_COUNT } = aggregations;
+    const of = (...texts: string[]) =>
+      foldAll(
+        UNIQUE_COUNT,
+        texts.map((text) => reading(text)),
+      ) as ReturnType<typeof UNIQUE_COUNT.init>;
+    const known = UNIQUE_COUNT.fromJSON(UNIQUE_COUNT.summary(of("a", "b", "a")));
+    expect([UNIQUE_COUNT.value(known), UNIQUE_COUNT.summary(known)]).toEqual([2n * ONE_QUANTITY, [3, 2]]);
+    const [into, other] = [UNIQUE_COUNT.copy(known), of("c")];
+    UNIQUE_COUNT.merge(into, of("a"));
+    UNIQUE_COUNT.merge(other, known);
+    expect([into, other].map((cell) => [UNIQUE_COUNT.value(cell), cell.count])).toEqual([
+      [null, 4],
+      [null, 4],
+    ]);
+    expect(UNIQUE_COUNT.value(known)).toBe(2n * ONE_QUANTITY);
+  });
+
+  it("LATEST of several objects is the same in any order, though their orders say nothing", () => {
+    const { LATEST } = aggregations;
+    const cells = [reading(3, 5, 1), reading(7, 5, 1), reading(5, 5, 1)].map((each) => LATEST.init(each));
+    for (const order of [cells, cells.toReversed()]) {
+      const merged = LATEST.copy(order[0]!);
+      for (const each of order.slice(1)) LATEST.merge(merged, each);
+      expect(shown(LATEST, merged)).toBe("7");
+    }
+  });
+
   it("stores many distinct values in pieces that are each far below 2 MB", () => {
     const { UNIQUE_COUNT } = aggregations;
     const cell = foldAll(

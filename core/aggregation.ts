@@ -33,9 +33,11 @@ interface Last extends Total {
 }
 
 interface Distinct extends Cell {
-  /** null: forgotten, so their number is unknown. */
+  /** null: forgotten, so their number is unknown, or `known` for as long as nothing is merged in. */
   values: Set<string> | null;
   units: number;
+  /** How many there are, where that is all that was kept of them. */
+  known?: number;
 }
 
 interface Cells {
@@ -62,6 +64,15 @@ export interface RollupValue {
   latestAt?: number;
 }
 
+/** What rollup rows say, read: what the aggregation does not keep is 0 or null. */
+export interface RollupColumns {
+  count: number;
+  sum: Quantity;
+  min: Quantity | null;
+  max: Quantity | null;
+  latest: { value: Quantity; at: number } | null;
+}
+
 /** Method syntax on purpose: it lets a Fold of its own cells stand in a list of Folds of any cells. */
 export interface Fold<C extends Cell> {
   /** What it needs of an event. Without a quantity the event is no part of any cell; without a text it makes a cell but no value. */
@@ -78,6 +89,8 @@ export interface Fold<C extends Cell> {
   /** The aggregate; null when it is unknown, because its values were forgotten. */
   value(cell: C): Quantity | null;
   rollup(cell: C): RollupValue;
+  /** The cell that these columns tell of; null: it has no events any more. Of distinct values a rollup knows the events only. */
+  fromRollup(columns: RollupColumns): C | null;
   /** What the cell keeps beyond a fixed size, in units of 64 characters. */
   units(cell: C): number;
   /** Lets go of it, for good: the cell goes on counting events. */
@@ -85,7 +98,7 @@ export interface Fold<C extends Cell> {
   /** Pieces of bounded size that `fromJSON` reads and `merge` puts together; nearly always one. */
   toJSON(cell: C): CellJson[];
   fromJSON(piece: CellJson): C;
-  /** What longer windows need of the cell: the cell itself, but how many distinct values there are in place of them. */
+  /** What a window without a neighbour needs of the cell: the cell itself, but how many distinct values there are in place of them. */
   summary(cell: C): CellJson;
 }
 
@@ -125,6 +138,10 @@ const numeric = (
   takeOut,
   value,
   rollup: (cell) => ({ [column]: formatQuantity(cell.value) }),
+  fromRollup(columns) {
+    const value = columns[column];
+    return columns.count === 0 || value === null ? null : { count: columns.count, value };
+  },
   toJSON: (cell) => [totalJson(cell)],
   fromJSON(piece) {
     const [count, kept] = fields(piece);
@@ -170,6 +187,7 @@ export const aggregations = {
     },
     value: (cell) => BigInt(cell.count) * ONE_QUANTITY,
     rollup: () => ({}),
+    fromRollup: ({ count }) => (count === 0 ? null : { count }),
     toJSON: (cell) => [cell.count],
     fromJSON: (piece) => ({ count: piece as number }),
     summary: (cell) => cell.count,
@@ -197,19 +215,24 @@ export const aggregations = {
       total.count -= part.count;
       return total.values === null;
     },
-    copy: ({ count, values, units }) => ({ count, values: values && new Set(values), units }),
-    value: (cell) => (cell.values === null ? null : BigInt(cell.values.size) * ONE_QUANTITY),
+    copy: (cell) => ({ ...cell, values: cell.values && new Set(cell.values) }),
+    value(cell) {
+      const size = sizeOf(cell);
+      return size === null ? null : BigInt(size) * ONE_QUANTITY;
+    },
     rollup: () => ({}),
+    fromRollup: ({ count }) => ({ count, values: null, units: 0 }),
     units: (cell) => cell.units,
     forget,
     toJSON: distinctPieces,
     fromJSON(piece) {
-      const [count, texts] = fields(piece);
-      const cell: Distinct = { count: count as number, values: texts === null ? null : new Set(), units: 0 };
-      for (const text of (texts ?? []) as string[]) keep(cell, text);
+      const [count, kept] = fields(piece);
+      const cell: Distinct = { count: count as number, values: Array.isArray(kept) ? new Set() : null, units: 0 };
+      if (Array.isArray(kept)) for (const text of kept) keep(cell, text as string);
+      else if (typeof kept === "number") cell.known = kept;
       return cell;
     },
-    summary: (cell) => [cell.count, cell.values && cell.values.size],
+    summary: (cell) => [cell.count, sizeOf(cell)],
   },
   LATEST: {
     ...fixed,
@@ -232,6 +255,7 @@ export const aggregations = {
     },
     value: (cell) => cell.value,
     rollup: (cell) => ({ latest: formatQuantity(cell.value), latestAt: cell.at }),
+    fromRollup: ({ count, latest }) => (count === 0 || latest === null ? null : { count, ...latest, order: 0 }),
     toJSON: (cell) => [lastJson(cell)],
     fromJSON(piece) {
       const [count, value, at, order] = fields(piece);
@@ -243,8 +267,10 @@ export const aggregations = {
 
 export const AGGREGATIONS = Object.keys(aggregations) as Aggregation[];
 
+/** Orders of different objects, and of rollups, say nothing; the greater value makes their merge the same in any order. */
 function takeLater(cell: Last, value: Quantity, at: number, order: number): void {
-  if (at < cell.at || (at === cell.at && order <= cell.order)) return;
+  if (at < cell.at) return;
+  if (at === cell.at && (order < cell.order || (order === cell.order && value <= cell.value))) return;
   cell.value = value;
   cell.at = at;
   cell.order = order;
@@ -256,7 +282,10 @@ function addText(cell: Distinct, { text }: Reading): void {
   keep(cell, text);
 }
 
+const sizeOf = ({ values, known }: Distinct): number | null => (values === null ? (known ?? null) : values.size);
+
 function keep(cell: Distinct, text: string): void {
+  if (cell.known !== undefined) cell.known = undefined;
   if (cell.values === null || cell.values.has(text)) return;
   cell.units += unitsOf(text);
   if (text.length > DISTINCT_CHARS_MAX) cell.values = null;
@@ -269,10 +298,11 @@ const unitsOf = (text: string): number =>
 function forget(cell: Distinct): void {
   cell.values = null;
   cell.units = 0;
+  if (cell.known !== undefined) cell.known = undefined;
 }
 
-function distinctPieces({ count, values }: Distinct): CellJson[] {
-  if (values === null) return [[count, null]];
+function distinctPieces({ count, values, known }: Distinct): CellJson[] {
+  if (values === null) return [[count, known ?? null]];
   let texts: string[] = [];
   const pieces: CellJson[] = [[count, texts]];
   let units = 0;

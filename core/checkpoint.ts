@@ -6,7 +6,10 @@ import type { Account } from "./account";
 import { noCorrections, restoreCorrections, storeCorrections, type StoredCorrections } from "./correction";
 import type { Grant } from "./grant";
 import type { Identity } from "./log-entry";
+import type { Arriving, Merge } from "./merge";
+import { restoreNames, storeNames } from "./names";
 import { assert } from "./result";
+import { noneToday, restoreToday, storeToday, type StoredToday } from "./today";
 import { restoreWallet } from "./wallet";
 
 interface Checkpoint1 {
@@ -19,7 +22,14 @@ interface Checkpoint1 {
   events: number;
   unrated: [count: number, places: number[]];
   /** Absent where there are none. */
+  today?: StoredToday;
   corrections?: StoredCorrections;
+  /** Absent where nobody told customers from subjects yet: all were listed. */
+  declared?: boolean;
+  adopted?: string;
+  names?: [name: string, object: string, released: 0 | 1][];
+  merge?: Merge;
+  imports?: [merge: string, next: number, through: number, renamed: [string, string][]][];
   wallet: {
     currency: string;
     frozen: boolean;
@@ -46,7 +56,13 @@ export function encodeAccount(account: Account): string {
     journalEntries: account.journalEntries,
     events: account.events,
     unrated: [unrated.count, deltas(unrated.places)],
+    ...(account.today.day > 0 && { today: storeToday(account.today) }),
     ...(account.corrections.present.size > 0 && { corrections: storeCorrections(account.corrections) }),
+    declared: account.declared,
+    ...(account.adopted !== null && { adopted: account.adopted }),
+    ...(account.names.size > 0 && { names: storeNames(account.names) }),
+    ...(account.merge && { merge: account.merge }),
+    ...(account.imports.size > 0 && { imports: storeImports(account.imports) }),
     wallet: {
       currency: wallet.currency,
       frozen: wallet.frozen,
@@ -73,7 +89,15 @@ export function decodeAccount(text: string): Account {
   return {
     ...rest,
     unrated: { count: unrated[0], places: sums(unrated[1]) },
+    today: stored.today ? restoreToday(stored.today) : noneToday(),
     corrections: stored.corrections ? restoreCorrections(stored.corrections) : noCorrections(),
+    declared: stored.declared ?? true,
+    adopted: stored.adopted ?? null,
+    names: restoreNames(stored.names ?? []),
+    merge: stored.merge ?? null,
+    imports: new Map(
+      (stored.imports ?? []).map(([id, next, through, renamed]) => [id, { next, through, renamed: new Map(renamed) }]),
+    ),
     wallet: restoreWallet({
       ...wallet,
       overdraftLimit: BigInt(wallet.overdraftLimit),
@@ -87,6 +111,9 @@ export function decodeAccount(text: string): Account {
     }),
   };
 }
+
+const storeImports = (imports: ReadonlyMap<string, Arriving>): NonNullable<Checkpoint1["imports"]> =>
+  [...imports].map(([id, { next, through, renamed }]) => [id, next, through, [...renamed]]);
 
 /** Ascending numbers as differences: most places of unrated events are neighbours, and small numbers compress. */
 const deltas = (ascending: readonly number[]): number[] => ascending.map((value, i) => value - (ascending[i - 1] ?? 0));

@@ -3,8 +3,8 @@
  * only what is present. An amended version lives in the events of the log entry that corrects, at that entry's place.
  * Knows which place holds the present version and what an event has moved in the wallet so far; not what folds do with it.
  */
-import { trackedIn, type LogEntry } from "./log-entry";
-import type { JournalEntry } from "./journal";
+import { answerTo } from "./imported";
+import type { LogEntry } from "./log-entry";
 import { packRef, unpackRef, type EventRef } from "./unrated";
 import type { Paid } from "./wallet";
 
@@ -58,11 +58,20 @@ export function addCorrection(corrections: Corrections, seq: number, { of, index
 /** What one version of an event has moved, as far as its own log entry says. */
 export function paidIn(entry: LogEntry, index: number): Paid {
   const correction = entry.corrections?.find((each) => each.index === index);
-  return correction ? correction.paid : paidBy(entry.journal.filter(({ event }) => event?.index === index));
+  if (correction) return correction.paid;
+  return paidAt(entry.imported?.paid, index) ?? paidBy(entry.journal.filter(({ event }) => event?.index === index));
 }
 
+/** What pricing an event in a later entry has moved; `place` is that of its cost in that entry. */
+export const paidLaterIn = (entry: LogEntry, place: number): Paid =>
+  paidAt(entry.imported?.late, place) ??
+  paidBy(entry.journal.filter(({ event }) => event?.index === entry.rated[place]!.index));
+
+const paidAt = (list: readonly [number, Paid][] | undefined, place: number): Paid | undefined =>
+  list?.find(([at]) => at === place)?.[1];
+
 /** What these entries of one event moved together. */
-export function paidBy(entries: readonly JournalEntry[], before: Paid = { moves: [], owed: 0n }): Paid {
+export function paidBy(entries: readonly Paid[], before: Paid = { moves: [], owed: 0n }): Paid {
   const moves = new Map(before.moves);
   let { owed } = before;
   for (const entry of entries) {
@@ -74,7 +83,7 @@ export function paidBy(entries: readonly JournalEntry[], before: Paid = { moves:
 
 /** How an event came decides how its usage is read. */
 export const wasTracked = (entry: LogEntry, index: number): boolean =>
-  entry.corrections?.find((each) => each.index === index)?.tracked ?? trackedIn(entry);
+  entry.corrections?.find((each) => each.index === index)?.tracked ?? answerTo(entry, index) !== undefined;
 
 /** How many of an entry's events are new versions of recorded ones, not events of their own. */
 export const versionsIn = (entry: LogEntry): number =>

@@ -35,10 +35,10 @@ type GroupValues = (string | null)[];
 
 /** The group in which an event with this key counts; made if it is new. */
 export function groupFor(groups: FoldGroups, fineKey: string): FoldGroup {
-  let key = groups.coarse === null ? fineKey : coarsen(fineKey, groups.coarse);
+  let key = groups.coarse === null ? fineKey : projected(fineKey, groups.coarse);
   let group = groups.byKey.get(key);
   while (group === undefined && groups.byKey.size >= groupsMax(groups) && giveUpDimension(groups)) {
-    key = coarsen(fineKey, groups.coarse ?? []);
+    key = projected(fineKey, groups.coarse ?? []);
     group = groups.byKey.get(key);
   }
   return group ?? addGroup(groups, key);
@@ -74,5 +74,6 @@ function giveUpDimension(groups: FoldGroups): boolean {
   return true;
 }
 
-const coarsen = (key: string, coarse: readonly boolean[]): string =>
+/** The group's name without the values of the dimensions that have gone coarse. */
+export const projected = (key: string, coarse: readonly boolean[]): string =>
   JSON.stringify((JSON.parse(key) as GroupValues).map((value, place) => (coarse[place] ? null : value)));

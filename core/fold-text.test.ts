@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { foldEvent, HOUR_MS, MemoryFolds, MINUTE_MS, type FoldChunk } from "./fold";
 import { newGroups } from "./fold-groups";
-import { decodeChunk, decodeGroups, encodeChunk } from "./fold-text";
+import { decodeChunk, decodeGroups, encodeChunk, readHours } from "./fold-text";
 import { compileMeters, type Meter } from "./meter";
 
 const meter = (part: Partial<Meter>): Meter => ({
@@ -50,7 +50,7 @@ describe("the text of a chunk", () => {
     expect(encodeChunk(chunk)).toEqual([
       {
         minutes: String.raw`{"v":1,"rows":[["[\"ada\",\"a\"]",0,[2,11],59,[1,"0.25"]],["[\"ada\",\"b\"]",3,[1,"12345678901234567890"]]]}`,
-        hours: String.raw`{"v":1,"rows":[["[\"ada\",\"a\"]",[3,"11.25"]],["[\"ada\",\"b\"]",[1,"12345678901234567890"]]]}`,
+        hours: String.raw`{"v":2,"rows":[["[\"ada\",\"a\"]",[3,"11.25"],0,59],["[\"ada\",\"b\"]",[1,"12345678901234567890"],3,3]]}`,
       },
     ]);
   });
@@ -84,6 +84,7 @@ describe("the text of a chunk", () => {
         `{"v":1,"later":"fields are ignored","rows":[["[\\"ada\\",null]",17,${text}]]}`,
       ]);
       expect([...chunk.rows.values()]).toMatchObject([{ minutes: [17], cells: [cell] }]);
+      expect(readHours(`{"v":1,"rows":[["[\\"ada\\",null]",${text}]]}`)).toEqual([['["ada",null]', JSON.parse(text)]]);
     }
   });
 
@@ -91,6 +92,7 @@ describe("the text of a chunk", () => {
     const compiled = [...compileMeters([meter({})]).meters.values()][0]!;
     expect(() => decodeChunk(compiled, 4, newGroups(), ['{"v":2,"rows":[]}'])).toThrow("format 2");
     expect(() => decodeGroups(['{"v":2,"rows":[]}'], compiled.fold)).toThrow("format 2");
+    expect(() => readHours('{"v":3,"rows":[]}')).toThrow("format 3");
   });
 
   it("has parts that stay below 2 MB with everything of a part in three-byte characters, and reads back whole", () => {
@@ -122,7 +124,7 @@ describe("the text of a chunk", () => {
         ["a", 1, "y"],
       ]),
     );
-    expect(part!.hours).toBe(String.raw`{"v":1,"rows":[["[\"ada\",\"a\"]",[3,2]]]}`);
+    expect(part!.hours).toBe(String.raw`{"v":2,"rows":[["[\"ada\",\"a\"]",[3,2],0,1]]}`);
   });
 
   it("costs an hourly query the same with a thousand times the events", () => {

@@ -25,16 +25,26 @@ interface MinutesFormat1 {
   rows: [group: string, ...cells: CellJson[]][];
 }
 
+/**
+ * A group's hour: its cell (of distinct values [events, how many or null when forgotten], without the values), and its first and
+ * last minute, 0 to 59, which format 1 did not say.
+ */
+export type HourRow = [group: string, cell: CellJson, first?: number, last?: number];
+
+interface HoursFormat2 {
+  v: 2;
+  rows: HourRow[];
+}
+
 interface HoursFormat1 {
   v: 1;
-  /** [group, cell of the hour]; of distinct values [events, how many or null when forgotten], without the values. */
   rows: [group: string, cell: CellJson][];
 }
 
 export function encodeChunk(chunk: FoldChunk): ChunkPart[] {
   const { fold } = chunk.meter;
   const parts: ChunkPart[] = [];
-  let hours: HoursFormat1 = { v: 1, rows: [] };
+  let hours: HoursFormat2 = { v: 2, rows: [] };
   let rows: string[] = [];
   let chars = 0;
   const close = (): void => {
@@ -42,13 +52,13 @@ export function encodeChunk(chunk: FoldChunk): ChunkPart[] {
       hours: JSON.stringify(hours),
       minutes: `{"v":1${chunk.forgotten ? ',"forgotten":true' : ""},"rows":[${rows.join()}]}`,
     });
-    hours = { v: 1, rows: [] };
+    hours = { v: 2, rows: [] };
     rows = [];
     chars = 0;
   };
   for (const row of chunk.rows.values()) {
-    const hour = windowCell(chunk, row, 0, 60);
-    if (hour !== null) hours.rows.push([row.group.key, fold.summary(hour)]);
+    const hour = hourRow(chunk, row);
+    if (hour !== null) hours.rows.push(hour);
     const head = `[${JSON.stringify(row.group.key)}`;
     chars += 2 * head.length;
     let text = head;
@@ -72,10 +82,16 @@ export function encodeChunk(chunk: FoldChunk): ChunkPart[] {
   return parts;
 }
 
+/** null when no event of the group is left in the hour. */
+export function hourRow(chunk: FoldChunk, row: FoldRow): HourRow | null {
+  const cell = windowCell(chunk, row, 0, 60);
+  return cell && [row.group.key, chunk.meter.fold.summary(cell), row.minutes[0], row.minutes.at(-1)];
+}
+
 /** The groups of a chunk with what they add up to in the whole hour, from the `hours` of one of its parts. */
-export function readHours(part: string): [group: string, cell: CellJson][] {
-  const stored = JSON.parse(part) as HoursFormat1;
-  assert(stored.v === 1, `a fold chunk of format ${String(stored.v)} needs a later version of this program`);
+export function readHours(part: string): HourRow[] {
+  const stored = JSON.parse(part) as HoursFormat1 | HoursFormat2;
+  assert(stored.v <= 2, `a fold chunk of format ${String(stored.v)} needs a later version of this program`);
   return stored.rows;
 }
 

@@ -40,6 +40,7 @@ export function burnOrder(a: Grant, b: Grant): number {
   const aExpiry = a.expiresAt ?? Infinity;
   const bExpiry = b.expiresAt ?? Infinity;
   if (aExpiry !== bExpiry) return aExpiry < bExpiry ? -1 : 1;
+  if (a.createdAt !== b.createdAt) return a.createdAt - b.createdAt;
   return a.order - b.order;
 }
 

@@ -7,7 +7,10 @@ import type { Correction } from "./correction";
 import { decimal, mulDiv } from "./decimal";
 import type { UsageEvent } from "./event";
 import type { Grant } from "./grant";
+import { decodeImported, encodeImported, type ImportedPage, type StoredImport } from "./imported";
 import { journalLines, type JournalEntry, type TransactionType } from "./journal";
+import type { Arrival, MergeStep } from "./merge";
+import type { NamesChange } from "./names";
 import type { Cost, CostLine } from "./price";
 import { assert } from "./result";
 
@@ -19,8 +22,8 @@ export interface Identity {
   /** Time comes from the namespace's test clock. */
   sandbox: boolean;
   customerId: string;
-  /** The name of the first call: the customer's key. */
-  key: string;
+  /** The name of the first call, or what the API says since: the customer's key. null: it has none. */
+  key: string | null;
   /** Versions of the running totals start over under a new, later epoch when an object is rebuilt. */
   epoch: string;
   /** Four base32 characters in every transaction id. */
@@ -55,8 +58,18 @@ export interface LogEntry {
   unrated: number[];
   grants: Grant[];
   patch?: WalletPatch;
+  /** From here on the running totals are versions of this epoch: they are all made and sent again. */
+  epoch?: string;
   /** Recorded events that this entry voids or replaces (core/correction.ts). */
   corrections?: Correction[];
+  /** Whose object this is, and names that lead to it or away from it (core/names.ts). */
+  names?: NamesChange;
+  /** A step of this object's move into another (core/merge.ts). */
+  merge?: MergeStep;
+  /** The wallet of an object that moves in, beside its grants. */
+  arrival?: Arrival;
+  /** Where these events were before they moved in, and what is known of them (core/imported.ts). */
+  imported?: ImportedPage;
   journal: JournalEntry[];
   /** Balance and hash before the journal entries. */
   before: { balance: bigint; head: string };
@@ -87,8 +100,13 @@ interface Format1 {
     order: number,
   ][];
   patch?: { overdraftLimit?: string; currency?: string; burnTable?: string | null; frozen?: boolean };
+  epoch?: string;
   /** [seq, index, type, time, reason, present index or −1, tracked as 0 or 1, owed, grant, delta, …] */
   corrections?: [number, number, string, number, string, number, 0 | 1, owed: string, ...moves: string[]][];
+  names?: NamesChange;
+  merge?: MergeStep;
+  arrival?: Arrival;
+  imported?: StoredImport;
   /** The hashed lines (core/journal.ts `journalLines`), byte for byte. */
   journal?: [
     TransactionType,
@@ -105,13 +123,18 @@ interface Format1 {
   moves?: [number, ...string[]][];
   before?: [balance: string, head: string];
   answer?: unknown;
+  /** JSON.parse reads the events exactly. */
+  plain?: 1;
   events?: UsageEvent[];
 }
 
-/** The entry as text. `lines` (of `seal`) and `eventsJson` are JSON that the caller has already: kept byte for byte. */
+/**
+ * The entry as text. `lines` (of `seal`) and `eventsJson` are JSON that the caller has already: kept byte for byte. `plain` promises that
+ * JSON.parse reads every number of the events exactly, which spares their readers the survey for others.
+ */
 export function encodeEntry(
   entry: LogEntry,
-  { lines, eventsJson }: { lines?: string; eventsJson?: string } = {},
+  { lines, eventsJson, plain }: { lines?: string; eventsJson?: string; plain?: boolean } = {},
 ): string {
   const tables: Omit<Cost, "amount" | "lines">[] = [];
   const rates: CostLine[] = [];
@@ -144,6 +167,7 @@ export function encodeEntry(
     ]);
   }
   if (entry.patch) stored.patch = { ...entry.patch, overdraftLimit: entry.patch.overdraftLimit?.toString() };
+  if (entry.epoch !== undefined) stored.epoch = entry.epoch;
   if (entry.corrections) {
     stored.corrections = entry.corrections.map(({ of, was, reason, index, tracked, paid }) => [
       of.seq,
@@ -157,6 +181,10 @@ export function encodeEntry(
       ...paid.moves.flatMap(([id, delta]) => [id, delta.toString()]),
     ]);
   }
+  if (entry.names) stored.names = entry.names;
+  if (entry.merge) stored.merge = entry.merge;
+  if (entry.arrival) stored.arrival = entry.arrival;
+  if (entry.imported) stored.imported = encodeImported(entry.imported);
   if (entry.journal.length > 0) {
     stored.before = [entry.before.balance.toString(), entry.before.head];
     stored.moves = entry.journal.map((j) => [j.event?.index ?? -1, ...encodeMoves(j)]);
@@ -164,9 +192,46 @@ export function encodeEntry(
   if (entry.answer !== undefined) stored.answer = entry.answer;
   let text = JSON.stringify(stored).slice(0, -1);
   if (entry.journal.length > 0) text += `,"journal":${lines ?? journalLines(entry.journal)}`;
-  if (entry.events.length > 0) text += `,"events":${eventsJson ?? JSON.stringify(entry.events)}`;
+  if (entry.events.length > 0) {
+    assert(!text.includes(EVENTS_KEY), "nothing before an entry's events is called so");
+    text += `${plain === true ? PLAIN : ""}${EVENTS_KEY}${eventsJson ?? JSON.stringify(entry.events)}`;
+  }
   return `${text}}`;
 }
+
+/** No string can hold it: a quote inside one is escaped. */
+const EVENTS_KEY = ',"events":';
+/** Stands before it where JSON.parse reads the events exactly. */
+const PLAIN = ',"plain":1';
+const HEAD = /^\{"v":1,"seq":\d+,"at":(\d+)/;
+
+/** An entry's events as JSON text, for whoever needs nothing else of it. */
+export interface EventsText {
+  text: string;
+  /** JSON.parse reads it exactly. */
+  plain: boolean;
+}
+
+/** Of an entry that has events. */
+export function eventsText(entry: string): EventsText {
+  const start = entry.indexOf(EVENTS_KEY);
+  assert(start > 0, "an entry's events stand in its text");
+  return {
+    text: entry.slice(start + EVENTS_KEY.length, -1),
+    plain: entry.startsWith(PLAIN, start - PLAIN.length),
+  };
+}
+
+/** The time of an entry, from its text. */
+export function entryAt(entry: string): number {
+  const head = HEAD.exec(entry);
+  assert(head, "a log entry is of a known format");
+  return Number(head[1]);
+}
+
+/** Reads them. `parse` must keep numbers exact (core/exact-json.ts). */
+export const parseEvents = ({ text, plain }: EventsText, parse: (text: string) => unknown): UsageEvent[] =>
+  (plain ? JSON.parse(text) : parse(text)) as UsageEvent[];
 
 /** Did the entry's events come by /track? Its answer is theirs; an entry with an operation id answers for the operation. */
 export const trackedIn = ({ answer, op }: LogEntry): boolean => answer !== undefined && op === undefined;
@@ -215,8 +280,11 @@ function placeOfTable(tables: Omit<Cost, "amount" | "lines">[], cost: Cost): num
 }
 
 /** Reads what `encodeEntry` wrote. `parse` must keep numbers exact (core/exact-json.ts). */
-export function decodeEntry(text: string, parse: (text: string) => unknown): LogEntry {
-  const stored = parse(text) as Format1;
+export const decodeEntry = (text: string, parse: (text: string) => unknown): LogEntry => readEntry(parse(text));
+
+/** The same of text that is parsed already. */
+export function readEntry(parsed: unknown): LogEntry {
+  const stored = parsed as Format1;
   assert(stored.v === 1, "a log entry is of a known format");
   const events = stored.events ?? [];
   return {
@@ -247,6 +315,7 @@ export function decodeEntry(text: string, parse: (text: string) => unknown): Log
       ...stored.patch,
       overdraftLimit: stored.patch.overdraftLimit === undefined ? undefined : BigInt(stored.patch.overdraftLimit),
     },
+    ...(stored.epoch !== undefined && { epoch: stored.epoch }),
     ...(stored.corrections && {
       corrections: stored.corrections.map(([seq, index, type, time, reason, present, tracked, owed, ...moves]) => ({
         of: { seq, index },
@@ -257,6 +326,10 @@ export function decodeEntry(text: string, parse: (text: string) => unknown): Log
         paid: { moves: pairsOf(moves), owed: BigInt(owed) },
       })),
     }),
+    ...(stored.names && { names: stored.names }),
+    ...(stored.merge && { merge: stored.merge }),
+    ...(stored.arrival && { arrival: stored.arrival }),
+    ...(stored.imported && { imported: decodeImported(stored.imported) }),
     journal: (stored.journal ?? []).map(([type, text, reason, eventId, grantId, timestamp], line) => {
       const amount = decimal(text);
       const [index = -1, ...moved] = stored.moves?.[line] ?? [];

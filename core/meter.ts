@@ -47,8 +47,8 @@ export interface MeterType {
   paths: readonly JsonPath[];
   /** Per distinct value: its place in `paths` and what is read of it. */
   values: readonly { path: number; reads: Fold<Cell>["reads"] }[];
-  /** Per distinct group: the places of its values in `paths`. */
-  groups: readonly (readonly number[])[];
+  /** Per distinct group, by the places of its values in `paths`. */
+  groups: readonly GroupKeys[];
 }
 
 export interface CompiledMeters {
@@ -81,7 +81,7 @@ class TypeBuilder implements MeterType {
   readonly meters: CompiledMeter[] = [];
   readonly paths: JsonPath[] = [];
   readonly values: { path: number; reads: Fold<Cell>["reads"] }[] = [];
-  readonly groups: (readonly number[])[] = [];
+  readonly groups: GroupKeys[] = [];
   private readonly places = new Map<string, number>();
 
   add(meter: Meter, place: number): CompiledMeter {
@@ -96,7 +96,7 @@ class TypeBuilder implements MeterType {
       place,
       foldKey: foldKeyOf(meter),
       reading: this.place(`value ${fold.reads} ${path}`, this.values, { path, reads: fold.reads }),
-      group: this.place(`group ${group.join()}`, this.groups, group),
+      group: this.place(`group ${group.join()}`, this.groups, new GroupKeys(group)),
     };
     this.meters.push(compiled);
     return compiled;
@@ -144,15 +144,54 @@ export function readEvent(type: MeterType, event: UsageEvent, order: number): Ev
       order,
     });
   }
-  const subject = quote(event.subject);
-  const texts: string[] = [];
   const keys: string[] = [];
-  for (let i = 0; i < groups.length; i++) {
-    let key = `[${subject}`;
-    for (const path of groups[i]!) key += `,${(texts[path] ??= quote(groupValue(found[path])))}`;
-    keys.push(`${key}]`);
-  }
+  for (let i = 0; i < groups.length; i++) keys.push(groups[i]!.keyOf(event.subject, found));
   return { readings, groups: keys };
+}
+
+/** Names of groups that are remembered: writing and hashing one anew costs as much as parsing a third of the event. */
+const GROUP_KEYS_MAX = 4_096;
+
+/** A value to each next step, and at last the group's name. */
+type KeyNode = Map<unknown, KeyNode | string>;
+
+/** Names the groups of one list of dimensions, each by the same string every time. */
+export class GroupKeys {
+  private known: KeyNode = new Map();
+  private size = 0;
+
+  /** `paths`: places of the values among those found. */
+  constructor(private readonly paths: readonly number[]) {}
+
+  keyOf(subject: string, found: readonly (Json | undefined)[]): string {
+    const { paths } = this;
+    let node = this.known.get(subject);
+    for (let i = 0; i < paths.length && node !== undefined; i++) node = (node as KeyNode).get(found[paths[i]!]);
+    return (node as string | undefined) ?? this.learn(subject, found);
+  }
+
+  private learn(subject: string, found: readonly (Json | undefined)[]): string {
+    const values = this.paths.map((path) => found[path]);
+    let key = `[${quote(subject)}`;
+    for (const value of values) key += `,${quote(groupValue(value))}`;
+    key += "]";
+    // Nobody sends the same object twice, and long texts are not worth keeping.
+    if (key.length > 2 * GROUP_VALUE_CHARS_MAX || values.some((value) => typeof value === "object" && value !== null))
+      return key;
+    if (++this.size > GROUP_KEYS_MAX) {
+      this.known = new Map();
+      this.size = 1;
+    }
+    let node = this.known;
+    const steps: unknown[] = [subject, ...values];
+    for (const step of steps.slice(0, -1)) {
+      let next = node.get(step) as KeyNode | undefined;
+      if (next === undefined) node.set(step, (next = new Map()));
+      node = next;
+    }
+    node.set(steps.at(-1), key);
+    return key;
+  }
 }
 
 function quantityIn(value: Json | undefined): bigint | null {

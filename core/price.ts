@@ -49,6 +49,20 @@ export interface PriceBook {
   unitPrices(query: PriceQuery): ReadonlyMap<string, UnitPrice> | null;
 }
 
+/** A list whose prices have dates, for whoever prices a whole period at once. */
+export interface DatedPriceBook extends PriceBook {
+  /** The times in (from, to) at which prices of this model may change, ascending: between two of them they stay as they are. */
+  changes(query: PeriodQuery): readonly number[];
+}
+
+export interface PeriodQuery {
+  provider?: string;
+  model: string;
+  /** Epoch ms. */
+  from: number;
+  to: number;
+}
+
 export interface PriceQuery {
   provider?: string;
   model: string;

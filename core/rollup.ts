@@ -72,6 +72,16 @@ export function takeRollups(chunk: FoldChunk): RollupRow[] {
   return rows;
 }
 
+/** Every window that was ever taken out of a chunk, as an empty one: its events are another object's now. */
+export function* emptyRollups(chunk: FoldChunk): Generator<RollupRow> {
+  for (const row of chunk.rows.values()) {
+    const minutes = [...row.minutes, ...row.emptied];
+    const quarters = new Set(minutes.map((minute) => Math.floor(minute / QUARTER_MINUTES) * QUARTER_MINUTES));
+    for (const minute of minutes) yield rollupRow(chunk, row, "minute", minute, null);
+    for (const quarter of quarters) yield rollupRow(chunk, row, "quarter", quarter, null);
+  }
+}
+
 /** Without a cell, the window that corrections have emptied. */
 function rollupRow(
   chunk: FoldChunk,

@@ -36,7 +36,7 @@ export function costView(cost: Cost): CostView {
 export interface WalletView {
   /** null: nothing was ever written for this name. */
   customerId: string | null;
-  /** The customer's key: the name its first call used. */
+  /** The customer's key, or its id when it has none. */
   userId: string;
   balance: string;
   held: string;
@@ -55,7 +55,7 @@ export function walletView(account: Account, name: string, identity = account.id
   const { wallet } = account;
   return {
     customerId: identity?.customerId ?? null,
-    userId: identity?.key ?? name,
+    userId: identity ? (identity.key ?? identity.customerId) : name,
     balance: formatDecimal(wallet.balance),
     held: formatDecimal(wallet.held),
     available: formatDecimal(available(wallet)),

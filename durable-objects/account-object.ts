@@ -4,15 +4,17 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { ulid } from "ulid";
-import { draftEntry, isDue, settleInto, type Account } from "../core/account";
+import { draftEntry, isDue, nextDue, settleInto, type Account } from "../core/account";
 import { makeTag } from "../core/journal";
+import { leadsTo } from "../core/names";
 import type { Identity, LogEntry } from "../core/log-entry";
 import { objectName } from "../core/object-name";
-import { nextDeadline } from "../core/wallet";
+import type { FoldProgress } from "../core/refold";
 import { AccountStore, type Known } from "./account-store";
+import { ArchiveOutbox } from "./archive-outbox";
 import { Configuration } from "./configuration";
 import { ratingMessages, sendMessages } from "./outbox";
-import type { Call, Redirect } from "./rpc";
+import type { Call, ConfigSnapshot, Redirect, Refusal } from "./rpc";
 import { sha256 } from "./sha256";
 import { WakeUps } from "./wake-ups";
 
@@ -24,6 +26,10 @@ const RETRY_DELAY_MS = 5_000;
 const SHIP_BYTES_MAX = 200_000;
 /** More than a log of the documented bound ever needs at once; then the next alarm goes on. */
 const TIDY_STEPS_MAX = 10_000;
+/** Steps that count the log for new meters: some seconds of an alarm's 30 s of CPU; then the next alarm goes on. */
+const FOLD_STEPS_PER_ALARM = 200;
+/** … and those of a call that asks for such a meter: 50,000 events, about a tenth of a second. */
+const FOLD_STEPS_PER_CALL = 5;
 /** What a call decides on. */
 export interface Opened {
   ok: true;
@@ -33,7 +39,8 @@ export interface Opened {
 
 export abstract class AccountObject extends DurableObject<Env> {
   protected readonly store = new AccountStore(this.ctx.storage);
-  protected readonly configuration = new Configuration();
+  protected configuration = new Configuration();
+  private readonly archive = new ArchiveOutbox(this.store.log, this.store.state);
   private readonly wakeUps = new WakeUps((at) => void this.ctx.storage.setAlarm(at), Date.now);
   private awake = false;
   /** The last log entry whose totals the queue has, as far as this instance knows. */
@@ -60,7 +67,8 @@ export abstract class AccountObject extends DurableObject<Env> {
   /** An alarm may be lost, and whether everything was shipped is not stored: whoever wakes an object without one sets it. */
   private async rearm(): Promise<void> {
     if ((await this.ctx.storage.getAlarm()) !== null || !this.account.identity) return;
-    if (this.store.hasTail) this.wakeUps.propose("chores", Date.now() + CHORES_DELAY_MS);
+    if (this.store.hasTail || this.isMoving || this.archive.archivedSeq < this.account.seq)
+      this.wakeUps.propose("chores", Date.now() + CHORES_DELAY_MS);
     this.proposeDeadline();
     this.wakeUps.arm();
   }
@@ -75,31 +83,93 @@ export abstract class AccountObject extends DurableObject<Env> {
     this.wake();
   }
 
-  /** Loads the account for a call and writes down what fell due before it. */
-  protected open(call: Call): Opened | Redirect {
-    this.guard(call);
+  /** Where calls by this name (null: about the object itself, by whatever name) must go instead; null: they are for this object. */
+  protected away(name: string | null): Redirect | null {
     if (this.home !== null) return { ok: false, reason: "moved", home: this.home };
+    const { account } = this;
+    const led = name === null ? null : leadsTo(account, name);
+    if (led !== null) return { ok: false, reason: "moved", home: led };
+    return account.merge && { ok: false, reason: account.merge.done ? "moved" : "merging", home: account.merge.home };
+  }
+
+  /** Loads the account for a call and writes down what fell due before it. */
+  protected open(call: Call, name: string | null = call.name): Opened | Redirect {
+    this.guard(call);
+    const away = this.away(name);
+    if (away) return away;
     if (this.configuration.version < call.configVersion)
       return { ok: false, reason: "stale_config", have: this.configuration.version };
-    const account = this.account;
-    const now = Math.max(account.at, call.clockMs ?? Date.now());
-    if (account.identity && isDue(account, now)) {
-      const entry = draftEntry(account, now, neverFirst);
-      settleInto(account, entry);
-      this.append(entry);
-    }
+    const { account } = this;
+    const now = this.timeOf(call);
+    this.settleAt(now);
     return { ok: true, account, now };
   }
 
+  /** The account's time never runs backwards. */
+  protected timeOf({ clockMs }: Pick<Call, "clockMs">): number {
+    return Math.max(this.account.at, clockMs ?? Date.now());
+  }
+
+  /** Writes down what fell due. */
+  protected settleAt(now: number): void {
+    const { account } = this;
+    if (!account.identity || !isDue(account, now)) return;
+    const entry = draftEntry(account, now, neverFirst);
+    settleInto(account, entry);
+    this.append(entry);
+  }
+
   protected get account(): Account {
-    return this.store.load(this.configuration.meters);
+    return this.store.load(this.configuration);
+  }
+
+  /** Uses a newer configuration from now on. What its meters have missed of the log is counted by the alarm, and by who asks for them. */
+  protected reconfigure(snapshot: ConfigSnapshot): void {
+    const { account } = this;
+    if (snapshot.version <= this.configuration.version) return;
+    const next = new Configuration();
+    next.offer(snapshot);
+    this.store.adopt(next, () => next.save(this.store.state));
+    this.configuration = next;
+    if (account.identity && this.store.counts.left !== null) this.goOn();
+  }
+
+  /** Writes an entry from which on everything is counted, and told to the store, again. */
+  protected startOver(entry: LogEntry): void {
+    this.store.recount(entry, this.configuration.meters);
+    this.unsentSince ??= Date.now();
+    this.goOn();
+  }
+
+  /** The alarm rings soon. */
+  protected goOn(): void {
+    if (!this.wakeUps.has("chores")) this.wakeUps.propose("chores", Date.now() + CHORES_DELAY_MS);
+    this.wakeUps.arm();
+  }
+
+  /** Counts what is pending under this key (core/refold.ts), as much as a call may; null: it is whole and may be asked. */
+  protected foldedOrRefuse(key: string): Refusal | null {
+    const left = this.store.foldUp(key, this.configuration, FOLD_STEPS_PER_CALL);
+    return left && { ok: false, reason: "folding", ...left };
+  }
+
+  /** Counts whatever is pending, as much as a call may; null: nothing is left. */
+  protected foldMore(): FoldProgress | null {
+    for (let step = 0; step < FOLD_STEPS_PER_CALL && this.store.foldStep(this.configuration);) step++;
+    return this.store.counts.left;
   }
 
   protected draft(call: Call, { account, now }: Opened): LogEntry {
     return draftEntry(account, now, () => this.newIdentity(call, now));
   }
 
-  private newIdentity(call: Call, now: number): Identity {
+  /** This object's own name. */
+  protected nameOf({ namespaceId, name }: Call): string {
+    return this.account.identity?.object ?? this.ctx.id.name ?? objectName(namespaceId, name, sha256);
+  }
+
+  protected newIdentity(call: Call, now: number): Identity {
+    // Not by way of the account: a load between claiming keys and committing them forgets them.
     const object = this.ctx.id.name ?? objectName(call.namespaceId, call.name, sha256);
     const tag = makeTag(crypto.getRandomValues(new Uint32Array(1))[0]! % 2 ** 20);
     return {
@@ -132,15 +202,16 @@ export abstract class AccountObject extends DurableObject<Env> {
 
   /** A live namespace's deadlines ring here; a sandbox's are its clock's, whatever the wall clock says. */
   private proposeDeadline(): void {
-    const { identity, wallet } = this.account;
-    this.wakeUps.propose("deadline", identity?.sandbox ? null : nextDeadline(wallet));
+    const { account } = this;
+    this.wakeUps.propose("deadline", account.identity?.sandbox ? null : nextDue(account));
   }
 
   /** Gives the customer id an object of its own that points here, so that calls by id find this one. Repeated by the alarm. */
   private async announce({ namespaceId, customerId, object }: Identity): Promise<void> {
     const call: Call = { namespaceId, name: customerId, configVersion: 0 };
+    const named = objectName(namespaceId, customerId, sha256);
     try {
-      await this.env.CUSTOMER.getByName(objectName(namespaceId, customerId, sha256)).linkTo(call, object);
+      if (named !== object) await this.env.CUSTOMER.getByName(named).linkTo(call, object);
       this.store.state.write("announced", "yes");
     } catch (error) {
       // The customer's call has succeeded: only its id is not known yet.
@@ -150,8 +221,8 @@ export abstract class AccountObject extends DurableObject<Env> {
 
   /** A sandbox's deadlines are run by its clock, in the order of all its customers. */
   private async registerDeadline(): Promise<void> {
-    const { identity, wallet } = this.account;
-    const next = nextDeadline(wallet);
+    const { identity } = this.account;
+    const next = nextDue(this.account);
     if (!identity?.sandbox || next === this.registered) return;
     await this.env.CLOCK.getByName(identity.namespaceId).register(identity.object, next);
     this.registered = next;
@@ -165,12 +236,16 @@ export abstract class AccountObject extends DurableObject<Env> {
     const { identity } = this.account;
     if (!identity) return;
     this.wakeUps.propose("chores", null);
+    this.wakeUps.propose("archive", null);
     try {
       await this.settleDue(identity);
       if (this.store.state.read("announced") === null) await this.announce(identity);
       await this.registerDeadline();
+      await this.moveOn(identity);
+      if (!this.account.merge?.done) await this.foldPending();
       await this.ship();
       await this.tidy();
+      await this.shipArchive(identity);
     } catch (error) {
       this.report("chores", error);
       this.wakeUps.propose("chores", Date.now() + RETRY_DELAY_MS);
@@ -181,28 +256,37 @@ export abstract class AccountObject extends DurableObject<Env> {
   }
 
   /** Grants that take effect or expire, on time even when nobody calls. */
-  private async settleDue({ sandbox, namespaceId }: Identity): Promise<void> {
-    const clockMs = sandbox ? ((await this.env.CLOCK.getByName(namespaceId).now()) ?? Date.now()) : Date.now();
-    const account = this.account;
-    const now = Math.max(account.at, clockMs);
-    if (!isDue(account, now)) return;
-    const entry = draftEntry(account, now, neverFirst);
-    settleInto(account, entry);
-    this.append(entry);
+  private async settleDue(identity: Identity): Promise<void> {
+    const clockMs = await this.clockMs(identity);
+    this.settleAt(this.timeOf({ clockMs }));
   }
+
+  protected async clockMs({ sandbox, namespaceId }: Identity): Promise<number> {
+    return sandbox ? ((await this.env.CLOCK.getByName(namespaceId).now()) ?? Date.now()) : Date.now();
+  }
+
+  /** Goes on with this object's move into another, if it has begun. */
+  protected abstract moveOn(identity: Identity): Promise<void>;
+
+  protected abstract get isMoving(): boolean;
 
   /** Sends the running totals that changed. What could not be sent stays unsent. */
   private async ship(): Promise<void> {
-    if (this.shippedSeq === this.account.seq) return;
+    const { folds, counts } = this.store;
+    if (this.shippedSeq === this.account.seq && !folds.hasUnsentOf(counts.isTold)) return;
     for (;;) {
       const { account } = this;
+      // Its totals are the home's now: the store has been told so, and must not hear of newer ones.
+      if (account.merge?.done) return;
       const { seq } = account;
-      const { folds } = this.store;
-      const taken = folds.takeUnsent(this.configuration.meters, SHIP_BYTES_MAX);
+      const taken = folds.takeUnsent(this.configuration.meters, SHIP_BYTES_MAX, counts.isTold);
       // Asked before the await: what calls add meanwhile is the next alarm's.
-      const isAll = !folds.hasUnsent;
+      const isAll = !folds.hasUnsentOf(counts.isTold);
       try {
-        await sendMessages(this.env.RATING, ratingMessages(account, taken?.rows ?? [], Date.now()));
+        await sendMessages(
+          this.env.RATING,
+          ratingMessages(account, taken?.rows ?? [], Date.now(), counts.toldVersion),
+        );
       } catch (error) {
         taken?.putBack();
         throw error;
@@ -214,6 +298,25 @@ export abstract class AccountObject extends DurableObject<Env> {
       this.unsentSince = this.account.seq === seq ? null : Date.now();
       return;
     }
+  }
+
+  /** Last of the chores: the log's rows are merged, and a page is shipped as it is. */
+  private async shipArchive(identity: Identity): Promise<void> {
+    const due = this.archive.dueAt(this.account, Date.now());
+    if (due !== null && due <= Date.now()) await this.archive.ship(this.account, identity, this.env, Date.now);
+    this.wakeUps.propose("archive", this.archive.dueAt(this.account, Date.now()));
+  }
+
+  /** Bounded steps with calls let in between; what they leave is the next alarm's. */
+  private async foldPending(): Promise<void> {
+    for (let step = 0; this.store.foldStep(this.configuration); step++) {
+      if (step === FOLD_STEPS_PER_ALARM) {
+        this.wakeUps.propose("chores", Date.now());
+        return;
+      }
+      await scheduler.wait(0);
+    }
+    if (this.store.folds.hasUnsentOf(this.store.counts.isTold)) this.unsentSince ??= Date.now();
   }
 
   /** Bounded steps with calls let in between. */
@@ -228,6 +331,6 @@ export abstract class AccountObject extends DurableObject<Env> {
   }
 }
 
-const neverFirst = (): never => {
+export const neverFirst = (): never => {
   throw new Error("nothing falls due before the first write");
 };

@@ -5,14 +5,17 @@
  */
 import { newAccount, replay, seal, type Account } from "../core/account";
 import { decodeAccount, encodeAccount } from "../core/checkpoint";
-import { eventKey } from "../core/event";
+import { eventKey, type UsageEvent } from "../core/event";
 import { parseExact } from "../core/exact-json";
+import { operationsIn } from "../core/imported";
 import { decodeEntry, encodeEntry, type LogEntry } from "../core/log-entry";
 import type { CompiledMeters } from "../core/meter";
+import type { FoldProgress } from "../core/refold";
 import { DEDUP_KEYS_MAX, DedupIndex, type DedupRef } from "./dedup-index";
-import { FoldStore } from "./fold-store";
+import type { FoldStore } from "./fold-store";
 import { Log } from "./log";
-import { isEmpty, migrate } from "./migrations";
+import { LogFolds, type FoldedBy, type LoggedEvent, type StoredFolds } from "./log-folds";
+import { isBehind, isEmpty, migrate } from "./migrations";
 import { sha256 } from "./sha256";
 import { State } from "./state";
 
@@ -28,26 +31,35 @@ export const operationKey = (id: string): string => `\u0000op\u0000${id}`;
 export interface Known {
   /** The events' JSON. */
   eventsJson?: string;
-  /** The dedup keys of the events, in their order. */
-  keys?: readonly string[];
+  /** JSON.parse reads it exactly. */
+  plain?: boolean;
+  /** The dedup keys of the events are remembered already: they are those that `claim` answered. */
+  claimed?: boolean;
 }
 
 export class AccountStore {
   readonly log: Log;
   readonly state: State;
-  readonly folds: FoldStore;
+  /** What is counted from the log, and how far that is. */
+  readonly counts: LogFolds;
   readonly dedup: DedupIndex;
   private account: Account | null = null;
   /** The last log entry that the stored checkpoint knows, and the events since. */
   private checkpointSeq = 0;
   private eventsSinceCheckpoint = 0;
+  /** Keys are remembered of an entry that is not stored yet. */
+  private claiming = false;
 
   constructor(private readonly storage: DurableObjectStorage) {
     const transaction = <T>(work: () => T): T => storage.transactionSync(work);
     this.log = new Log(storage.sql, transaction);
     this.state = new State(storage.sql);
     this.dedup = new DedupIndex(storage.sql, transaction);
-    this.folds = new FoldStore(storage.sql);
+    this.counts = new LogFolds(storage.sql, this.log);
+  }
+
+  get folds(): FoldStore {
+    return this.counts.folds;
   }
 
   /** Nothing was ever written here. */
@@ -56,10 +68,12 @@ export class AccountStore {
   }
 
   /** The account, from memory or from its last checkpoint and the log after it. An object that never wrote stays untouched. */
-  load(meters: CompiledMeters): Account {
+  load(by: FoldedBy): Account {
+    // Whoever claimed them never committed: they are nobody's.
+    if (this.claiming) this.forget();
     if (this.account) return this.account;
     try {
-      return (this.account = this.wake(meters));
+      return this.wake(by);
     } catch (error) {
       // Half of the log is in the caches: the next load begins with none.
       this.forget();
@@ -67,12 +81,17 @@ export class AccountStore {
     }
   }
 
-  private wake(meters: CompiledMeters): Account {
-    if (this.empty) return newAccount();
+  private wake(by: FoldedBy): Account {
+    if (this.empty) {
+      this.counts.begin(by);
+      return (this.account = newAccount());
+    }
+    if (isBehind(this.storage.sql)) this.storage.transactionSync(() => migrate(this.storage.sql));
     const checkpoint = this.state.read("checkpoint");
-    const stored = checkpoint === null ? null : (JSON.parse(checkpoint) as { account: string; unsent: string });
-    const account = stored ? decodeAccount(stored.account) : newAccount();
-    if (stored) this.folds.restoreUnsent(stored.unsent);
+    const stored = checkpoint === null ? null : (JSON.parse(checkpoint) as StoredFolds & { account: string });
+    const account = (this.account = stored ? decodeAccount(stored.account) : newAccount());
+    if (stored) this.counts.restore(stored, account.seq, by);
+    else this.counts.begin(by);
     this.checkpointSeq = account.seq;
     const remembered = this.dedup.coveredSeq;
     for (const { json } of this.log.forward(Math.min(this.checkpointSeq, remembered) + 1)) {
@@ -80,7 +99,7 @@ export class AccountStore {
       if (entry.seq > remembered) this.remember(entry);
       if (entry.seq <= this.checkpointSeq) continue;
       replay(account, entry, sha256);
-      this.fold(entry, meters);
+      this.fold(entry, by.meters);
     }
     return account;
   }
@@ -95,15 +114,16 @@ export class AccountStore {
     try {
       const first = account.identity === null;
       const lines = seal(account, entry, sha256);
-      const json = encodeEntry(entry, { lines, eventsJson: known.eventsJson });
-      const facts = { journal: entry.journal.length, events: entry.events.length };
+      const json = encodeEntry(entry, { lines, eventsJson: known.eventsJson, plain: known.plain });
+      const facts = factsOf(entry);
       if (first) {
         this.storage.transactionSync(() => {
           migrate(this.storage.sql);
           this.log.append(entry.seq, json, facts);
         });
       } else this.log.append(entry.seq, json, facts);
-      this.remember(entry, known.keys);
+      if (known.claimed !== true) this.remember(entry);
+      this.claiming = false;
       this.fold(entry, meters);
     } catch (error) {
       this.forget();
@@ -111,37 +131,112 @@ export class AccountStore {
     }
   }
 
-  /** An empty object's name becomes another object's. */
-  makeStub(home: string): void {
+  /** An empty object's name becomes another object's; null: it is an ordinary empty object again. */
+  pointTo(home: string | null): void {
     this.storage.transactionSync(() => {
       migrate(this.storage.sql);
-      this.state.write("home", home);
+      if (home === null) this.state.remove("home");
+      else this.state.write("home", home);
     });
   }
 
   /** Drops everything in memory; the next `load` reads it back. */
   forget(): void {
     this.account = null;
-    this.folds.forget();
+    this.counts.forget();
     this.dedup.forget();
     this.log.forget();
     this.checkpointSeq = 0;
     this.eventsSinceCheckpoint = 0;
+    this.claiming = false;
   }
 
-  private remember(
-    entry: LogEntry,
-    keys: readonly string[] = entry.events.map(({ source, id }) => eventKey(source, id)),
-  ): void {
-    for (const [index, key] of keys.entries()) this.dedup.add(key, entry.seq, index);
-    if (entry.op) this.dedup.add(operationKey(entry.op.id), entry.seq, 0);
+  /** How many events are new. */
+  unknown(events: readonly UsageEvent[]): number {
+    const keys = new Set(events.map(({ source, id }) => eventKey(source, id)));
+    return [...keys].filter((key) => !this.dedup.find(key)).length;
+  }
+
+  /**
+   * The events that are new, not recorded before and the first of their key, in their order. Their keys are remembered as those of the
+   * next entry: commit it with `claimed`, or the next `load` reads everything back. Saves hashing each key twice.
+   */
+  claim(events: readonly UsageEvent[]): UsageEvent[] {
+    const seq = this.log.head + 1;
+    const fresh: UsageEvent[] = [];
+    for (const event of events) {
+      const key = eventKey(event.source, event.id);
+      if (this.dedup.find(key)) continue;
+      this.claiming = true;
+      this.dedup.add(key, seq, fresh.push(event) - 1);
+    }
+    return fresh;
+  }
+
+  private remember(entry: LogEntry): void {
+    const versions = new Set(entry.corrections?.map(({ index }) => index));
+    for (const [index, { source, id }] of entry.events.entries()) {
+      // A new version of an event is found where its first one is.
+      if (!versions.has(index)) this.dedup.add(eventKey(source, id), entry.seq, index);
+    }
+    for (const [place, { id }] of operationsIn(entry).entries()) this.dedup.add(operationKey(id), entry.seq, place);
   }
 
   private fold(entry: LogEntry, meters: CompiledMeters): void {
     this.eventsSinceCheckpoint += entry.events.length;
-    for (const [index, event] of entry.events.entries()) this.folds.fold(meters, event, { seq: entry.seq, index });
-    // A backfill over many hours: changed folds cannot leave memory before they are saved.
-    if (this.folds.pressed) this.checkpoint();
+    this.counts.add(entry, meters, this.account!.corrections);
+    // A backfill over many hours: what changed cannot leave memory before it is saved.
+    if (this.counts.pressed) this.checkpoint();
+  }
+
+  /** Counts by another configuration from now on, which `save` stores; what its meters have missed is pending. */
+  adopt(by: FoldedBy, save: () => void): void {
+    const { account } = this;
+    if (!account) throw new Error("adopt without load");
+    if (account.identity === null) {
+      this.counts.adopt(by, 0);
+      return;
+    }
+    this.atomically(() => {
+      this.counts.adopt(by, account.seq);
+      this.saveCheckpoint(account);
+      save();
+    });
+  }
+
+  /** Commits an entry from which on everything is counted again. */
+  recount(entry: LogEntry, meters: CompiledMeters): void {
+    this.atomically(() => {
+      this.commit(entry, meters);
+      this.counts.restart(entry.seq);
+      this.saveCheckpoint(this.account!);
+    });
+  }
+
+  /** Counts a slice of the log where meters are pending. False: nothing is left. */
+  foldStep(by: FoldedBy): boolean {
+    const account = this.load(by);
+    const { counts } = this;
+    if (counts.left === null) return false;
+    try {
+      const more = counts.step(by.meters, account.corrections);
+      if (!more || counts.pressed) this.checkpoint();
+      return more;
+    } catch (error) {
+      this.forget();
+      throw error;
+    }
+  }
+
+  /** Counts what is pending under this key (core/refold.ts), in at most so many steps; null: it is whole. */
+  foldUp(key: string, by: FoldedBy, stepsMax: number): FoldProgress | null {
+    for (let step = 0; step < stepsMax && !this.counts.isWhole(key); step++) this.foldStep(by);
+    return this.counts.isWhole(key) ? null : this.counts.left;
+  }
+
+  /** The events of times in [fromMs, toMs) that count, in the order of the log. The time index must be whole (core/refold.ts TIME_INDEX). */
+  events(fromMs: number, toMs: number, upToSeq?: number): Generator<LoggedEvent> {
+    return this.counts.events(fromMs, toMs, this.account!.corrections, upToSeq);
   }
 
   /** How many more events and operations the dedup index may remember (docs/limits.md). */
@@ -161,9 +256,9 @@ export class AccountStore {
     return decodeEntry(stored.json, parseExact);
   }
 
-  /** Is there anything that the store may not know: log entries behind the last checkpoint, or folds it says are unsent? */
+  /** Is there anything for the alarm to do: log entries behind the last checkpoint, folds that are unsent or pending? */
   get hasTail(): boolean {
-    return (this.account?.seq ?? 0) > this.checkpointSeq || this.folds.hasUnsent;
+    return (this.account?.seq ?? 0) > this.checkpointSeq || this.folds.hasUnsentOf(this.counts.isTold) || this.counts.left !== null;
   }
 
   get checkpointDue(): boolean {
@@ -182,20 +277,31 @@ export class AccountStore {
   /** Stores account and changed folds as of the last entry, together. */
   checkpoint(): void {
     const { account } = this;
-    if (!account || account.seq === this.checkpointSeq) return;
+    if (!account?.identity || (account.seq === this.checkpointSeq && !this.counts.isAhead)) return;
+    this.atomically(() => this.saveCheckpoint(account));
+  }
+
+  /** Within a transaction. */
+  private saveCheckpoint(account: Account): void {
+    const folds = this.counts.save();
+    this.state.write("checkpoint", JSON.stringify({ account: encodeAccount(account), ...folds }));
+    this.checkpointSeq = account.seq;
+    this.eventsSinceCheckpoint = 0;
+  }
+
+  /** All of it or, with all memory forgotten, none. */
+  private atomically(work: () => void): void {
     try {
-      this.storage.transactionSync(() => {
-        this.folds.saveDirty();
-        this.state.write(
-          "checkpoint",
-          JSON.stringify({ account: encodeAccount(account), unsent: this.folds.unsent() }),
-        );
-      });
+      this.storage.transactionSync(work);
     } catch (error) {
       this.forget();
       throw error;
     }
-    this.checkpointSeq = account.seq;
-    this.eventsSinceCheckpoint = 0;
   }
 }
+
+/** Readers of the journal also look for who paid for an event that was priced later: what moved in has it without entries. */
+const factsOf = ({ journal, events, imported }: LogEntry): { journal: number; events: number } => ({
+  journal: journal.length + (imported?.late.length ?? 0),
+  events: events.length,
+});

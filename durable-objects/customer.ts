@@ -9,6 +9,7 @@ import {
   forgetRated,
   grantCredits,
   mayTake,
+  nextDue,
   patchWallet,
   rateFor,
   rateLater,
@@ -18,23 +19,29 @@ import {
   trackEvent,
   type Account,
 } from "../core/account";
+import type { CorrectionMark } from "../core/archive-line";
 import { wasTracked } from "../core/correction";
 import { decimal, formatDecimal } from "../core/decimal";
 import { eventKey, type UsageEvent } from "../core/event";
 import { parseExact } from "../core/exact-json";
+import { answerTo, operationsIn } from "../core/imported";
+import { needsEvents, queryFolds } from "../core/fold-query";
 import type { LogEntry } from "../core/log-entry";
+import type { QueryPart } from "../core/query-part";
+import { TIME_INDEX } from "../core/refold";
 import { unratedAfter, type EventRef } from "../core/unrated";
 import { askedUsage, sameUsage, trackedUsage, type Asked } from "../core/tracked";
 import { eventUsage } from "../core/usage";
 import { costView, grantView, walletView, type GrantView, type WalletView } from "../core/views";
-import { nextDeadline } from "../core/wallet";
 import type { RatingMessage } from "../schema/messages";
-import { AccountObject } from "./account-object";
 import { operationKey } from "./account-store";
-import { amended, recordedEvent } from "./corrections";
+import { CountedObject } from "./counted-object";
+import { amended, marksIn, recordedEvent } from "./corrections";
 import { DEDUP_KEYS_MAX } from "./dedup-index";
+import { foldSource } from "./fold-queries";
 import { transactionsPage, verifySlice, type Page } from "./history";
 import { ratingMessages } from "./outbox";
+import { FOLDED_FOR_EVER } from "./merge-told";
 import { invalid, refusal } from "./refusal";
 import type {
   Answer,
@@ -56,7 +63,7 @@ const AT_BOUND: Refusal = {
   detail: `a customer holds at most ${DEDUP_KEYS_MAX} events; send further ones under another subject`,
 };
 
-export class Customer extends AccountObject implements CustomerRpc {
+export class Customer extends CountedObject implements CustomerRpc {
   // ---- Facts and enforced calls
 
   async record(
@@ -67,15 +74,20 @@ export class Customer extends AccountObject implements CustomerRpc {
     const opened = this.open(call);
     if (!opened.ok) return opened;
     const events = (plain ? JSON.parse(eventsJson) : parseExact(eventsJson)) as UsageEvent[];
-    const fresh = this.unrecorded(events);
-    const duplicates = events.length - fresh.size;
-    if (fresh.size > this.store.room) return AT_BOUND;
-    if (fresh.size > 0) {
+    const { room } = this.store;
+    if (events.length > room && this.store.unknown(events) > room) return AT_BOUND;
+    const fresh = this.store.claim(events);
+    const duplicates = events.length - fresh.length;
+    if (fresh.length > 0) {
       const entry = this.draft(call, opened);
-      for (const event of fresh.values()) recordEvent(opened.account, entry, event, this.configuration.rating);
-      await this.commit(entry, { eventsJson: duplicates === 0 ? eventsJson : undefined, keys: [...fresh.keys()] });
+      for (const event of fresh) recordEvent(opened.account, entry, event, this.configuration.rating);
+      await this.commit(entry, {
+        eventsJson: duplicates === 0 ? eventsJson : undefined,
+        plain,
+        claimed: true,
+      });
     }
-    return { ok: true, recorded: fresh.size, duplicates };
+    return { ok: true, recorded: fresh.length, duplicates };
   }
 
   async track(
@@ -119,7 +131,7 @@ export class Customer extends AccountObject implements CustomerRpc {
       };
     }
     const rated = entry.rated.find(({ of, index }) => of === undefined && index === known.index);
-    const answer = entry.answer as { wallet: WalletView } | undefined;
+    const answer = answerTo(entry, known.index) as { wallet: WalletView } | undefined;
     return {
       ok: true,
       eventId: event.id,
@@ -311,6 +323,9 @@ export class Customer extends AccountObject implements CustomerRpc {
     if (repeated) return repeated;
     const recorded = recordedEvent(this.store, account, asked);
     if (!recorded.ok) return refusal(recorded.refusal);
+    // The minute that it leaves is counted again from the log.
+    const folding = this.foldedOrRefuse(TIME_INDEX);
+    if (folding) return folding;
     const { event } = recorded.value;
     const version = asked.version && amended(event, asked.version);
     const entry = this.draft(call, opened);
@@ -330,30 +345,43 @@ export class Customer extends AccountObject implements CustomerRpc {
     return { ok: true, ...answer };
   }
 
+  async correctionsIn(call: Call, seqs: readonly number[]): Promise<CorrectionMark[]> {
+    this.guard(call);
+    return marksIn(this.store, this.account, seqs);
+  }
+
+  // ---- Meters
+
+  async queryMeter(
+    call: Call,
+    { foldKey, query, alone }: Parameters<CustomerRpc["queryMeter"]>[1],
+  ): Promise<Answer<{ part: QueryPart }>> {
+    const opened = this.open(call);
+    if (!opened.ok) return opened;
+    if (opened.account.identity === null) return { ok: true, part: { rows: [] } };
+    const { meters } = this.configuration;
+    const meter = meters.meters.get(foldKey);
+    if (!meter) return { ok: false, reason: "unknown_meter" };
+    const folding = this.foldedOrRefuse(foldKey) ?? (needsEvents(query) ? this.foldedOrRefuse(TIME_INDEX) : null);
+    if (folding) return folding;
+    const part = queryFolds(foldSource(this.store), meters, meter, query, { alone });
+    return part.ok ? { ok: true, part: part.value } : { ok: false, ...part.refusal };
+  }
+
   // ---- Configuration, names, projections, the clock
 
   async configure(call: Call, snapshot: ConfigSnapshot): Promise<{ ok: true }> {
     this.guard(call);
-    const written = this.account.identity !== null;
-    // Folds are as of a checkpoint: what other meters would fold of the log behind it was folded under these.
-    if (written && snapshot.version > this.configuration.version) this.store.checkpoint();
-    this.configuration.offer(snapshot);
-    if (written) this.configuration.save(this.store.state);
-    return { ok: true };
-  }
-
-  async linkTo(call: Call, home: string): Promise<{ ok: true } | { ok: false; reason: "has_data" }> {
-    this.guard(call);
-    if (this.home === home) return { ok: true };
-    if (this.account.identity) return { ok: false, reason: "has_data" };
-    this.store.makeStub(home);
-    this.home = home;
+    this.reconfigure(snapshot);
     return { ok: true };
   }
 
   async drain(call: Call): Promise<{ messages: RatingMessage[] }> {
-    const opened = this.open(call);
-    return { messages: opened.ok ? ratingMessages(opened.account, [], opened.now) : [] };
+    this.guard(call);
+    if (this.account.merge?.done)
+      return { messages: ratingMessages(this.account, [], this.timeOf(call), FOLDED_FOR_EVER) };
+    const opened = this.open(call, null);
+    return { messages: opened.ok ? ratingMessages(opened.account, [], opened.now, this.store.counts.toldVersion) : [] };
   }
 
   async outbox(call: Call): Promise<{ unsentSince: number | null }> {
@@ -362,30 +390,20 @@ export class Customer extends AccountObject implements CustomerRpc {
   }
 
   async settle(call: Call): Promise<{ next: number | null }> {
-    const opened = this.open(call);
-    return { next: opened.ok ? nextDeadline(opened.account.wallet) : null };
+    const opened = this.open(call, null);
+    return { next: opened.ok ? nextDue(opened.account) : null };
   }
 
   /** What an operation answered when it was new; null: it is new now. */
   private answerOf<T>(opId: string, bodyHash: string): ({ ok: true } & T) | Refusal | null {
     const known = this.store.find(operationKey(opId));
     if (!known) return null;
-    const { op, answer } = this.store.entry(known.seq);
-    if (op?.bodyHash === bodyHash) return { ok: true, ...(answer as T) };
+    const operation = operationsIn(this.store.entry(known.seq))[known.index];
+    if (operation?.bodyHash === bodyHash) return { ok: true, ...(operation.answer as T) };
     return {
       ok: false,
       reason: "idempotency_conflict",
       detail: "this idempotency key or id was used with another body; use a new one for another operation",
     };
-  }
-
-  /** The events that are new, by key: not recorded before, and the first of their key in this batch. */
-  private unrecorded(events: readonly UsageEvent[]): Map<string, UsageEvent> {
-    const fresh = new Map<string, UsageEvent>();
-    for (const event of events) {
-      const key = eventKey(event.source, event.id);
-      if (!fresh.has(key) && !this.store.find(key)) fresh.set(key, event);
-    }
-    return fresh;
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Remembers every dedup key of a customer for the life of its data: `find` says where a key was recorded, exactly, whatever
- * was flushed, merged or lost from memory since. New keys wait in a Map (the tail) that the owner fills again from the log
+ * was flushed, merged or lost from memory since. New keys wait in memory (the tail), which the owner fills again from the log
  * after a wake; `flushStep` moves them into sorted runs and merges runs, one bounded, atomic step a call. A crash between two
  * steps costs nothing but the tail. Synchronous. What a run is: core/dedup.ts; its rows: run-store.ts.
  */
@@ -77,7 +77,7 @@ interface Known {
   dead: number[];
   coveredSeq: number;
   nextId: number;
-  /** null until the first flush. */
+  /** Made with the first key, stored with the first flush: until then nothing stored depends on it. */
   hash: { key: ArrayBuffer; of: TextHash } | null;
 }
 
@@ -85,7 +85,9 @@ export class DedupIndex {
   private readonly tail = new DedupTail();
   private known: Known | null = null;
   private readonly store: RunStore;
+  /** The hash of the key asked for last, and the key: whoever finds nothing adds it next. */
   private readonly probe = new Uint32Array(HASH_WORDS);
+  private probed: string | null = null;
 
   constructor(
     sql: SqlStorage,
@@ -98,13 +100,14 @@ export class DedupIndex {
 
   /** Where the key was recorded, or null: it never was. */
   find(key: string): DedupRef | null {
-    const waiting = this.tail.find(key);
+    const known = this.load();
+    // Nothing was ever added.
+    if (known.hash === null) return null;
+    const hash = this.hashOf(key, known);
+    const waiting = this.tail.find(hash);
     if (waiting) return waiting;
-    const { live, hash } = this.load();
-    if (hash === null) return null;
-    hash.of(key, this.probe, 0);
-    for (const run of live) {
-      const found = this.findIn(run, this.probe);
+    for (const run of known.live) {
+      const found = this.findIn(run, hash);
       if (found) return found;
     }
     return null;
@@ -112,8 +115,17 @@ export class DedupIndex {
 
   /** Remembers a key that `find` does not know. Call it once the log entry is stored, for entries in their order. */
   add(key: string, seq: number, index: number): void {
-    assert(seq > this.coveredSeq, "dedup keys are added in the order of the log");
-    this.tail.add(key, seq, index);
+    const known = this.load();
+    assert(seq > known.coveredSeq, "dedup keys are added in the order of the log");
+    this.tail.add(this.hashOf(key, known), seq, index);
+  }
+
+  private hashOf(key: string, known: Known): Uint32Array {
+    if (key === this.probed) return this.probe;
+    known.hash ??= this.newHash();
+    known.hash.of(key, this.probe, 0);
+    this.probed = key;
+    return this.probe;
   }
 
   /** The keys of all log entries up to this one are in runs; after a wake the owner adds those of the entries behind it. */
@@ -129,7 +141,7 @@ export class DedupIndex {
     return this.load().live.length;
   }
 
-  /** Fences and filters exactly; the tail by what such Map entries usually cost. */
+  /** Of fences, filters and the tail. */
   get memoryBytes(): number {
     const { live, building } = this.load();
     const indexed = live.reduce((sum, { index }) => sum + (index?.memoryBytes ?? 0), 0);
@@ -141,6 +153,8 @@ export class DedupIndex {
   forget(): void {
     this.tail.clear();
     this.known = null;
+    // The next hash key may be another.
+    this.probed = null;
   }
 
   /** Does one step of background work, if any is due; `more`: another is due now. */
@@ -216,8 +230,9 @@ export class DedupIndex {
   // ---- The tail becomes a run
 
   private flush(known: Known): void {
-    const hash = known.hash ?? this.newHash();
-    const taken = this.tail.take(this.limits.flushKeysMax, hash.of);
+    const { hash } = known;
+    assert(hash, "whoever has keys has hashed them");
+    const taken = this.tail.take(this.limits.flushKeysMax);
     const { keys, covered } = taken;
     const pages = cut(sortRecords(taken.records), this.limits.pageRecords * RECORD_WORDS);
     const id = known.nextId;
@@ -234,7 +249,6 @@ export class DedupIndex {
     known.live.push({ id, keys, pages: pages.length, covered, index: new RunIndex(keys, segments) });
     known.coveredSeq = covered;
     known.nextId = id + 1;
-    known.hash = hash;
     this.tail.drop(taken);
   }
 

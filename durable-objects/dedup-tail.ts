@@ -1,13 +1,10 @@
 /**
- * The newest dedup keys of a customer, exactly, in memory only: what the log says and no sorted run knows yet, in the order of
- * the log. Knows how many keys and entries wait; what becomes of them is dedup-index.ts's business.
+ * The newest dedup keys of a customer, in memory only: what the log says and no sorted run knows yet, in the order of the log.
+ * Kept as the records that a run is made of (core/dedup.ts), so that a key is hashed once in its life, and found by an open-addressed
+ * table over them; the hash is keyed, so nobody can make its chains long. What becomes of the keys is dedup-index.ts's business.
  */
-import { RECORD_WORDS, writeRef, type DedupRef } from "../core/dedup";
+import { HASH_WORDS, readRef, RECORD_WORDS, writeRef, type DedupRef } from "../core/dedup";
 import { assert } from "../core/result";
-import type { TextHash } from "../core/siphash";
-
-/** What a Map entry costs beside the characters of its key: table slots, boxed number, string header (measured under Node). */
-const ENTRY_BYTES = 80;
 
 /** The oldest keys as unsorted records. Nothing is gone from the tail before `drop`. */
 export interface TakenKeys {
@@ -18,73 +15,102 @@ export interface TakenKeys {
   covered: number;
 }
 
+/** Most objects are small, and there are many of them: room for so many keys at first, doubled when it gets full. */
+const ROOM = 64;
+/** Places of the table for each record there is room for. */
+const SPREAD = 2;
+
 export class DedupTail {
   /** Log entries that the keys are of: what a wake has to read again. */
   entries = 0;
-  /** key → seq × 2¹⁶ + index: one number in place of an object halves the memory. */
-  private readonly places = new Map<string, number>();
-  private chars = 0;
+  keys = 0;
+  private records = new Uint32Array(ROOM * RECORD_WORDS);
+  /** Number of the record + 1; 0: free. */
+  private table = new Int32Array(ROOM * SPREAD);
   private lastSeq = 0;
 
-  get keys(): number {
-    return this.places.size;
-  }
-
   get memoryBytes(): number {
-    return this.places.size * ENTRY_BYTES + this.chars;
+    return this.records.byteLength + this.table.byteLength;
   }
 
-  find(key: string): DedupRef | null {
-    const place = this.places.get(key);
-    return place === undefined ? null : refOf(place);
+  find(hash: Uint32Array): DedupRef | null {
+    const record = this.table[this.placeOf(hash, 0)]! - 1;
+    return record < 0 ? null : readRef(this.records, record * RECORD_WORDS);
   }
 
-  add(key: string, seq: number, index: number): void {
+  add(hash: Uint32Array, seq: number, index: number): void {
     assert(seq >= this.lastSeq, "dedup keys are added in the order of the log");
-    assert(seq < 2 ** 37 && index >= 0 && index < 2 ** 16, "a reference fits a number");
-    const before = this.places.size;
-    this.places.set(key, seq * 2 ** 16 + index);
-    assert(this.places.size > before, "a dedup key is recorded once");
-    this.chars += key.length;
+    if ((this.keys + 1) * RECORD_WORDS > this.records.length) this.grow();
+    const place = this.placeOf(hash, 0);
+    assert(this.table[place] === 0, "a dedup key is recorded once");
+    const at = this.keys * RECORD_WORDS;
+    for (let word = 0; word < HASH_WORDS; word++) this.records[at + word] = hash[word]!;
+    writeRef(this.records, at, { seq, index });
+    this.table[place] = ++this.keys;
     if (seq > this.lastSeq) this.entries++;
     this.lastSeq = seq;
   }
 
   /** About `keysMax` keys, the oldest; an entry's keys stay together. */
-  take(keysMax: number, hash: TextHash): TakenKeys {
-    const records = new Uint32Array(this.places.size * RECORD_WORDS);
-    const taken: TakenKeys = { records, keys: 0, entries: 0, covered: 0 };
-    for (const [key, place] of this.places) {
-      const ref = refOf(place);
-      if (ref.seq !== taken.covered) {
-        if (taken.keys >= keysMax) break;
-        taken.entries++;
-        taken.covered = ref.seq;
-      }
-      hash(key, records, taken.keys * RECORD_WORDS);
-      writeRef(records, taken.keys * RECORD_WORDS, ref);
-      taken.keys++;
+  take(keysMax: number): TakenKeys {
+    let [keys, entries, covered] = [0, 0, 0];
+    for (; keys < this.keys; keys++) {
+      const { seq } = readRef(this.records, keys * RECORD_WORDS);
+      if (seq === covered) continue;
+      if (keys >= keysMax) break;
+      entries++;
+      covered = seq;
     }
-    return { ...taken, records: records.slice(0, taken.keys * RECORD_WORDS) };
+    return { records: this.records.slice(0, keys * RECORD_WORDS), keys, entries, covered };
   }
 
   /** What was taken is in a run now. */
   drop({ keys, entries }: TakenKeys): void {
     this.entries -= entries;
-    let left = keys;
-    for (const key of this.places.keys()) {
-      if (left-- === 0) break;
-      this.places.delete(key);
-      this.chars -= key.length;
-    }
+    this.records.copyWithin(0, keys * RECORD_WORDS, this.keys * RECORD_WORDS);
+    this.keys -= keys;
+    this.refill();
   }
 
   clear(): void {
-    this.places.clear();
+    this.keys = 0;
     this.entries = 0;
-    this.chars = 0;
     this.lastSeq = 0;
+    this.records = new Uint32Array(ROOM * RECORD_WORDS);
+    this.table = new Int32Array(ROOM * SPREAD);
+  }
+
+  /** Where the hash at `at` is in the table, or would be. */
+  private placeOf(hash: Uint32Array, at: number): number {
+    const { table, records } = this;
+    const mask = table.length - 1;
+    let place = hash[at]! & mask;
+    for (let record = table[place]!; record !== 0; record = table[place]!) {
+      const known = (record - 1) * RECORD_WORDS;
+      if (
+        records[known] === hash[at] &&
+        records[known + 1] === hash[at + 1] &&
+        records[known + 2] === hash[at + 2] &&
+        records[known + 3] === hash[at + 3]
+      )
+        break;
+      place = (place + 1) & mask;
+    }
+    return place;
+  }
+
+  private grow(): void {
+    const records = new Uint32Array(2 * this.records.length);
+    records.set(this.records);
+    this.records = records;
+    this.table = new Int32Array(2 * this.table.length);
+    this.refill();
+  }
+
+  private refill(): void {
+    this.table.fill(0);
+    for (let record = 0; record < this.keys; record++) {
+      this.table[this.placeOf(this.records, record * RECORD_WORDS)] = record + 1;
+    }
   }
 }
-
-const refOf = (place: number): DedupRef => ({ seq: Math.floor(place / 2 ** 16), index: place % 2 ** 16 });

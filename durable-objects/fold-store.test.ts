@@ -261,10 +261,10 @@ describe("saved folds", () => {
       save();
       const [row] = sql.exec<{ hours: string }>("SELECT hours FROM folds").toArray();
       expect(JSON.parse(row!.hours)).toEqual({
-        v: 1,
+        v: 2,
         rows: [
-          ['["ada","gpt"]', [2, 3]],
-          ['["ada","claude"]', [1, 4]],
+          ['["ada","gpt"]', [2, 3], 0, 59],
+          ['["ada","claude"]', [1, 4], 59, 59],
         ],
       });
     }));

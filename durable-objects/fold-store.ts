@@ -16,7 +16,15 @@ import {
   type Folds,
 } from "../core/fold";
 import type { FoldGroups } from "../core/fold-groups";
-import { decodeChunk, decodeGroups, encodeChunk, encodeGroups, readHours } from "../core/fold-text";
+import {
+  decodeChunk,
+  decodeGroups,
+  encodeChunk,
+  encodeGroups,
+  hourRow,
+  readHours,
+  type HourRow,
+} from "../core/fold-text";
 import type { CompiledMeter, CompiledMeters } from "../core/meter";
 import { allTimeTotals, takeRollups, type RollupRow, type RollupTotal } from "../core/rollup";
 import { nameOf, UnsentChunks, unsentIn, type ChunkName } from "./unsent-chunks";
@@ -39,8 +47,15 @@ const ORDERS_PER_ENTRY = 65_536;
 /** A rollup row as JSON without its group, about; who makes messages of them counts exactly. */
 const ROW_BYTES = 220;
 
+/** Later than any event. */
+const HOUR_END = 2 ** 32;
+
 const DEFLATED_JSON = 1;
 const FAST = { level: 1 } as const;
+
+/** Some of the meters. */
+export type FoldKeys = (foldKey: string) => boolean;
+const ALL: FoldKeys = () => true;
 
 /** Rollup rows on their way to the store. Exactly one of the two must be called, when their fate is known. */
 export interface TakenRollups {
@@ -124,6 +139,11 @@ export class FoldStore implements Folds {
     return this.unsentChunks.size > 0;
   }
 
+  hasUnsentOf(isWanted: FoldKeys): boolean {
+    for (const [, { foldKey }] of this.unsentChunks.entries()) if (isWanted(foldKey)) return true;
+    return false;
+  }
+
   /** Writes the chunks and groups that changed. Within the caller's transaction; if that fails, the caller must `forget`. */
   saveDirty(): void {
     for (const chunk of this.unsaved) this.saveChunk(chunk);
@@ -131,6 +151,20 @@ export class FoldStore implements Folds {
     this.unsaved.clear();
     this.saveGroups();
     this.shrink();
+  }
+
+  /** Deletes a fold key's folds, saved or not. Within the caller's transaction; if that fails, the caller must `forget`. */
+  drop(foldKey: string): void {
+    for (const [name, chunk] of this.chunks) {
+      if (chunk.meter.foldKey !== foldKey) continue;
+      this.chunks.delete(name);
+      this.unsaved.delete(chunk);
+    }
+    this.open = [];
+    this.groups.delete(foldKey);
+    this.unsentChunks.drop(foldKey);
+    this.sql.exec("DELETE FROM folds WHERE meter = ?", foldKey);
+    this.sql.exec("DELETE FROM fold_groups WHERE meter = ?", foldKey);
   }
 
   /** Drops all memory. What was not saved comes back by folding the log again from the last saved position. */
@@ -153,11 +187,12 @@ export class FoldStore implements Folds {
   }
 
   /** Takes unsent rollups of up to about `bytesMax` as JSON, or null when there are none. */
-  takeUnsent(meters: CompiledMeters, bytesMax: number): TakenRollups | null {
+  takeUnsent(meters: CompiledMeters, bytesMax: number, isWanted: FoldKeys = ALL): TakenRollups | null {
     const rows: RollupRow[] = [];
     const taken: ChunkName[] = [];
     let bytes = 0;
     for (const [name, chunkName] of this.unsentChunks.entries()) {
+      if (!isWanted(chunkName.foldKey)) continue;
       const chunk = this.unsentChunk(name, chunkName, meters);
       if (chunk !== null && chunk.unsent.length > 0) {
         taken.push(chunkName);
@@ -187,26 +222,72 @@ export class FoldStore implements Folds {
     return allTimeTotals(meter, this.groupsOf(meter));
   }
 
+  /** What each hour of a meter adds up to, ascending, from hour to hour; of unsaved chunks as memory has them. For queries. */
+  *hours(
+    { foldKey }: CompiledMeter,
+    from: number,
+    to: number,
+  ): Generator<{ hour: number; rows: readonly HourRow[] }> {
+    const unsaved = [...this.unsaved]
+      .filter(({ meter, hour }) => meter.foldKey === foldKey && hour >= from && hour < to)
+      .sort((a, b) => b.hour - a.hour);
+    for (const stored of this.savedHours(foldKey, from, to)) {
+      while (unsaved.length > 0 && unsaved.at(-1)!.hour < stored.hour) yield hourOf(unsaved.pop()!);
+      yield unsaved.at(-1)?.hour === stored.hour ? hourOf(unsaved.pop()!) : stored;
+    }
+    while (unsaved.length > 0) yield hourOf(unsaved.pop()!);
+  }
+
+  /** An hour's minutes; null when it has none. Not to be changed: it may be in use, and what is read for it is not kept. */
+  minutes(meter: CompiledMeter, hour: number): FoldChunk | null {
+    return this.chunks.get(nameOf({ foldKey: meter.foldKey, hour })) ?? this.stored(meter, hour);
+  }
+
+  private *savedHours(foldKey: string, from: number, to: number): Generator<{ hour: number; rows: HourRow[] }> {
+    const parts = this.sql.exec<{ hour: number; hours: string }>(
+      "SELECT hour, hours FROM folds WHERE meter = ? AND hour >= ? AND hour < ? ORDER BY hour, part",
+      foldKey,
+      Math.max(from, 0),
+      Math.min(to, HOUR_END),
+    );
+    let open = null as { hour: number; rows: HourRow[] } | null;
+    for (const { hour, hours } of parts) {
+      const rows = readHours(hours);
+      if (open?.hour === hour) open.rows.push(...rows);
+      else {
+        if (open !== null) yield open;
+        open = { hour, rows };
+      }
+    }
+    if (open !== null) yield open;
+  }
+
   private load(meter: CompiledMeter, hour: number): FoldChunk {
     if (++this.loads >= LOADS_PER_SHRINK) this.shrink();
-    const groups = this.groupsOf(meter);
-    const stored = this.sql
+    const unsent = this.unsentChunks.takeWhole(nameOf({ foldKey: meter.foldKey, hour }));
+    const chunk = this.stored(meter, hour);
+    if (chunk === null) return newChunk(meter, hour, this.groupsOf(meter));
+    if (unsent) markAllUnsent(chunk);
+    return chunk;
+  }
+
+  private stored(meter: CompiledMeter, hour: number): FoldChunk | null {
+    const parts = this.sql
       .exec<{ minutes: ArrayBuffer }>(
         "SELECT minutes FROM folds WHERE meter = ? AND hour = ? ORDER BY part",
         meter.foldKey,
         hour,
       )
       .toArray();
-    const unsent = this.unsentChunks.takeWhole(nameOf({ foldKey: meter.foldKey, hour }));
-    if (stored.length === 0) return newChunk(meter, hour, groups);
-    const texts = stored.map(({ minutes }) => inflate(minutes));
-    const chunk = decodeChunk(meter, hour, groups, texts);
-    chunk.parts = stored.length;
-    if (unsent) markAllUnsent(chunk);
+    if (parts.length === 0) return null;
+    const texts = parts.map(({ minutes }) => inflate(minutes));
+    const chunk = decodeChunk(meter, hour, this.groupsOf(meter), texts);
+    chunk.parts = parts.length;
     return chunk;
   }
 
-  private groupsOf({ foldKey, fold }: CompiledMeter): FoldGroups {
+  /** Not to be changed. */
+  groupsOf({ foldKey, fold }: CompiledMeter): FoldGroups {
     const known = this.groups.get(foldKey);
     if (known !== undefined) return known.groups;
     const pages = this.sql
@@ -287,12 +368,18 @@ export class FoldStore implements Folds {
 }
 
 /** Rises with arrival. */
-const orderOf = (seq: number, index: number): number => seq * ORDERS_PER_ENTRY + index;
+export const orderOf = (seq: number, index: number): number => seq * ORDERS_PER_ENTRY + index;
 
 function* ordered(
   events: Iterable<{ event: UsageEvent; seq: number; index: number }>,
 ): Generator<{ event: UsageEvent; order: number }> {
   for (const { event, seq, index } of events) yield { event, order: orderOf(seq, index) };
+}
+
+/** What a chunk in memory adds up to, as its `hours` will say. */
+function hourOf(chunk: FoldChunk): { hour: number; rows: HourRow[] } {
+  const rows = [...chunk.rows.values()].map((row) => hourRow(chunk, row));
+  return { hour: chunk.hour, rows: rows.filter((row) => row !== null) };
 }
 
 /** In cells; a chunk without any still weighs something. */

@@ -98,6 +98,11 @@ export function decodeBody(body: string | Uint8Array, readParts: () => Uint8Arra
   return inflateRawSync(Buffer.concat(parts)).toString("utf8");
 }
 
+/** The body as one piece, for a place that has no rows of parts. */
+export function joinParts(body: string | Uint8Array, readParts: () => Uint8Array[]): string | Uint8Array {
+  return typeof body === "string" || body[0] !== IN_PARTS ? body : formatted(DEFLATED, Buffer.concat(readParts()));
+}
+
 /** The entries of a block. */
 export function decodeBlock({ first, journal, events }: Block, bytes: Uint8Array): StoredEntry[] {
   if (bytes[0] !== BUNDLE) return [{ seq: first, journal, events, body: bytes }];

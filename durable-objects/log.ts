@@ -10,9 +10,11 @@ import {
   decodeBody,
   decodeDirectory,
   encodeBody,
+  joinParts,
   LOG_LIMITS,
   PageBuilder,
   type Facts,
+  type Block,
   type LogLimits,
   type PlacedBlock,
   type StoredEntry,
@@ -44,9 +46,18 @@ export interface Entry extends Facts {
   json: string;
 }
 
+/** One entry, or a block of a page, as it lies in the log. */
+export interface StoredBlock extends Omit<Block, "bytes"> {
+  body: string | Uint8Array;
+}
+
 export interface Scan {
   /** Only entries with journal entries in them; pages and blocks without any are not opened. */
   journalOnly?: boolean;
+  /** Likewise, only entries with events. */
+  eventsOnly?: boolean;
+  /** Forward: no entry past this one. */
+  to?: number;
 }
 
 type Row = {
@@ -120,12 +131,32 @@ export class Log {
 
   /** Entries from this number on, oldest first. Rows may be appended and merged while it runs. */
   forward(fromSeq: number, scan: Scan = {}): Generator<Entry> {
-    return this.scan(fromSeq, true, scan.journalOnly ?? false);
+    return this.scan(fromSeq, true, scan);
   }
 
   /** Entries before this number, newest first. */
   backward(beforeSeq: number, scan: Scan = {}): Generator<Entry> {
-    return this.scan(beforeSeq - 1, false, scan.journalOnly ?? false);
+    return this.scan(beforeSeq - 1, false, scan);
+  }
+
+  /** What lies in the log from this number on, for whoever copies it unread; the first block may begin before it. Not to be kept across an await. */
+  *stored(fromSeq: number): Generator<StoredBlock> {
+    for (let rows = this.rowsAt(fromSeq, true, {}); rows.length > 0;) {
+      for (const row of rows) {
+        const { seq, last, journal, events } = row;
+        if (row.directory === null) {
+          yield { first: seq, last, journal, events, body: joinParts(bodyOf(row.body!), () => this.partsOf(seq)) };
+          continue;
+        }
+        for (const span of spansOf(decodeDirectory(row.directory).filter((block) => block.last >= fromSeq))) {
+          const start = span[0]!.offset;
+          const bytes = this.bytesOf(row, start, span.at(-1)!.offset + span.at(-1)!.bytes - start)!;
+          for (const { offset, bytes: length, ...block } of span)
+            yield { ...block, body: bytes.subarray(offset - start, offset - start + length) };
+        }
+      }
+      rows = this.rowsAt(rows.at(-1)!.last + 1, true, {});
+    }
   }
 
   /** Does one merge, if one is due; `more`: another is due now. */
@@ -209,13 +240,13 @@ export class Log {
    * Walks entries from a number on. Rows may be merged between two of them: plain rows are in hand already, and where a page
    * has become part of another the rows are looked up again from where the walk stands.
    */
-  private *scan(from: number, forward: boolean, journalOnly: boolean): Generator<Entry> {
+  private *scan(from: number, forward: boolean, scan: Scan): Generator<Entry> {
     const at = { next: from };
     for (;;) {
-      const rows = this.rowsAt(at.next, forward, journalOnly);
+      const rows = this.rowsAt(at.next, forward, scan);
       if (rows.length === 0) return;
       for (const row of rows) {
-        const unchanged = yield* this.entriesOf(row, at, forward, journalOnly);
+        const unchanged = yield* this.entriesOf(row, at, forward, scan);
         if (!unchanged) break;
         at.next = forward ? row.last + 1 : row.seq - 1;
       }
@@ -227,15 +258,16 @@ export class Log {
     row: Row,
     at: { next: number },
     forward: boolean,
-    journalOnly: boolean,
+    scan: Scan,
   ): Generator<Entry, boolean> {
     if (row.directory === null) {
       yield this.opened({ ...row, body: bodyOf(row.body!) });
       return true;
     }
-    const ahead = (first: number, last: number) => (forward ? last >= at.next : first <= at.next);
+    const { to = Infinity } = scan;
+    const ahead = (first: number, last: number) => (forward ? last >= at.next && first <= to : first <= at.next);
     const blocks = decodeDirectory(row.directory).filter(
-      (block) => ahead(block.first, block.last) && (!journalOnly || block.journal > 0),
+      (block) => ahead(block.first, block.last) && isWanted(block, scan),
     );
     for (const span of spansOf(forward ? blocks : blocks.toReversed())) {
       const start = Math.min(span[0]!.offset, span.at(-1)!.offset);
@@ -250,25 +282,26 @@ export class Log {
         for (const entry of forward ? entries : entries.toReversed()) {
           if (!ahead(entry.seq, entry.seq)) continue;
           at.next = forward ? entry.seq + 1 : entry.seq - 1;
-          if (!journalOnly || entry.journal > 0) yield this.opened(entry);
+          if (isWanted(entry, scan)) yield this.opened(entry);
         }
       }
     }
     return true;
   }
 
-  private rowsAt(seq: number, forward: boolean, journalOnly: boolean, limit = SCAN_ROWS): Row[] {
+  private rowsAt(seq: number, forward: boolean, scan: Scan, limit = SCAN_ROWS): Row[] {
     if (this.head === 0) return [];
+    const { journalOnly, eventsOnly, to = Number.MAX_SAFE_INTEGER } = scan;
     // Forward the row that holds `seq` may start before it; nothing is ever between two rows.
     const range = forward ? "seq >= ifnull((SELECT max(seq) FROM log WHERE seq <= ?1), 0) AND last >= ?1" : "seq <= ?1";
     const query = `SELECT seq, last, journal, events, directory, CASE WHEN directory IS NULL THEN body END AS body
-      FROM log WHERE ${range} AND journal >= ?2 ORDER BY seq ${forward ? "ASC" : "DESC"} LIMIT ?3`;
-    return this.sql.exec<Row>(query, seq, journalOnly ? 1 : 0, limit).toArray();
+      FROM log WHERE ${range} AND journal >= ?2 AND events >= ?3 AND seq <= ?4 ORDER BY seq ${forward ? "ASC" : "DESC"} LIMIT ?5`;
+    return this.sql.exec<Row>(query, seq, journalOnly ? 1 : 0, eventsOnly ? 1 : 0, to, limit).toArray();
   }
 
   /** All entries of the block that holds this number; none when no row does. */
   private blockOf(seq: number): StoredEntry[] {
-    const row = this.rowsAt(seq, false, false, 1)[0];
+    const row = this.rowsAt(seq, false, {}, 1)[0];
     if (!row || row.last < seq) return [];
     if (row.directory === null) return [{ ...row, body: bodyOf(row.body!) }];
     const block = decodeDirectory(row.directory).find(({ last }) => seq <= last)!;
@@ -285,14 +318,18 @@ export class Log {
   }
 
   private opened({ seq, journal, events, body }: StoredEntry): Entry {
-    const parts = () => {
-      const query = "SELECT body FROM log_part WHERE id >= ? AND id < ? ORDER BY id";
-      const rows = this.sql.exec<{ body: ArrayBuffer }>(query, seq * PART_SPAN, (seq + 1) * PART_SPAN);
-      return Array.from(rows, (row) => new Uint8Array(row.body));
-    };
-    return { seq, journal, events, json: decodeBody(body, parts) };
+    return { seq, journal, events, json: decodeBody(body, () => this.partsOf(seq)) };
+  }
+
+  private partsOf(seq: number): Uint8Array[] {
+    const query = "SELECT body FROM log_part WHERE id >= ? AND id < ? ORDER BY id";
+    const rows = this.sql.exec<{ body: ArrayBuffer }>(query, seq * PART_SPAN, (seq + 1) * PART_SPAN);
+    return Array.from(rows, (row) => new Uint8Array(row.body));
   }
 }
+
+const isWanted = ({ journal, events }: Facts, { journalOnly, eventsOnly }: Scan): boolean =>
+  (!journalOnly || journal > 0) && (!eventsOnly || events > 0);
 
 const bodyOf = (body: ArrayBuffer | string): Uint8Array | string =>
   typeof body === "string" ? body : new Uint8Array(body);

@@ -1,10 +1,11 @@
 /**
- * The tables of a customer's object: an append-only list. An object runs what it has not run yet when it first writes after
+ * The tables of a customer's object: an append-only list. An object runs what it has not run yet when it first wakes after
  * an update; reads of an object that never wrote make no table. Never edit or reorder a migration that was released.
  */
 import { FOLD_TABLES } from "./fold-store";
 import { LOG_TABLES } from "./log";
 import { DEDUP_TABLES } from "./run-store";
+import { TIME_INDEX_TABLES } from "./time-index";
 
 export interface Migration {
   id: number;
@@ -16,11 +17,18 @@ export const MIGRATIONS: readonly Migration[] = [
   { id: 2, sql: DEDUP_TABLES },
   { id: 3, sql: FOLD_TABLES },
   { id: 4, sql: "CREATE TABLE state (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID" },
+  { id: 5, sql: TIME_INDEX_TABLES },
 ];
 
 /** Has this object ever written anything? Reads only. */
 export function isEmpty(sql: SqlStorage): boolean {
   return sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").toArray().length === 0;
+}
+
+/** Of an object that has written: is there a migration that it has not run? */
+export function isBehind(sql: SqlStorage): boolean {
+  const { newest } = sql.exec<{ newest: number | null }>("SELECT max(id) AS newest FROM migrations").one();
+  return newest !== MIGRATIONS.at(-1)?.id;
 }
 
 /** Brings the tables up to date. The caller wraps it, with its own first write, in one transaction. */

@@ -3,6 +3,7 @@
  * that comes twice, late or in pieces changes nothing. Knows the sizes a queue takes; what is unsent is the object's business.
  */
 import type { Account } from "../core/account";
+import { storeToday } from "../core/today";
 import { walletView } from "../core/views";
 import {
   MESSAGE_BYTES_MAX,
@@ -14,10 +15,16 @@ import {
 } from "../schema/messages";
 
 /** The account and these rollups as messages, each small enough for the queue. An account that never wrote has none. */
-export function ratingMessages(account: Account, rollups: readonly Rollup[], sentAt: number): RatingMessage[] {
+export function ratingMessages(
+  account: Account,
+  rollups: readonly Rollup[],
+  sentAt: number,
+  foldedVersion: number,
+): RatingMessage[] {
   const { identity } = account;
   if (!identity) return [];
-  const { balance, held, currency, status, unrated } = walletView(account, identity.key);
+  const { balance, held, currency, status, unrated } = walletView(account, "");
+  const closed = account.merge?.done ?? false;
   const message: RatingMessage = {
     v: 1,
     namespaceId: identity.namespaceId,
@@ -34,7 +41,11 @@ export function ratingMessages(account: Account, rollups: readonly Rollup[], sen
     },
     wallet: { balance, held, currency, status, unrated },
     rollups: [],
-    eventCount: account.events,
+    eventCount: closed ? 0 : account.events,
+    ...(account.today.day > 0 && { today: storeToday(account.today) }),
+    declared: account.declared,
+    ...(closed && { closed }),
+    foldedVersion,
   };
   const room = MESSAGE_BYTES_MAX - messageBytes(message);
   return portions(rollups, room).map((portion) => ({ ...message, rollups: portion }));

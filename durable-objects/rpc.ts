@@ -3,10 +3,17 @@
  * Everything crosses as plain data with decimals as canonical strings (structured clone and JSON both carry them exactly).
  * Expected refusals are values with `ok: false`; a rejected promise is a bug or the platform.
  */
+import type { CorrectionMark } from "../core/archive-line";
 import type { BurnTable, DefaultTable } from "../core/burn-table";
 import type { Stored } from "../core/decimal";
+import type { EventQuery, ListedEvent } from "../core/event-listing";
 import type { Meter } from "../core/meter";
+import type { MeterQuery } from "../core/meter-query";
+import type { QueryPart } from "../core/query-part";
+import type { FoldProgress } from "../core/refold";
+import type { RollupTotal } from "../core/rollup";
 import type { CostView, GrantView, TransactionView, WalletView } from "../core/views";
+import type { RatingMessage } from "../schema/messages";
 
 /** Rides with every call. */
 export interface Call {
@@ -51,6 +58,8 @@ export type Refusal =
   | { ok: false; reason: "unknown_event" | "already_voided"; detail: string }
   | { ok: false; reason: "unknown_burn_table"; detail: string }
   | { ok: false; reason: "invalid"; detail: string }
+  /** The object's configuration has no such meter: it was changed or deleted just now. */
+  | { ok: false; reason: "unknown_meter" }
   /** A meter's folds are being made from the log: asking again goes on with it. `done` of `total` log entries. */
   | { ok: false; reason: "folding"; done: number; total: number }
   /** The object is at a documented bound (docs/limits.md). */
@@ -87,6 +96,28 @@ export interface CorrectionView {
 
 /** What a home says to a page: which log entry of the source it takes next. One that it has already changes nothing. */
 export type Imported = { ok: true; next: number } | Refusal | Redirect;
+
+export interface AuditSlice {
+  /** Where to go on; null: done. */
+  next: string | null;
+  /** Log entries read, of all that must be. */
+  done: number;
+  total: number;
+  /** By meter and group, as folded: each meter's come once, with the slice that has counted it again. */
+  totals: RollupTotal[];
+  /** When done: what there is, and what is wrong. Null while it goes on. */
+  report: {
+    /** null: nothing was ever written here. */
+    object: string | null;
+    customerId: string | null;
+    epoch: string | null;
+    seq: number;
+    /** Accepted ones; an event that was corrected counts once. */
+    events: number;
+    /** Sentences; none: everything agrees. */
+    differences: string[];
+  } | null;
+}
 
 export interface TrackCommand {
   /** JSON text of one normalized event (core/event.ts UsageEvent), `data.usage` included; text so that numbers stay exact. */
@@ -186,11 +217,18 @@ export interface CustomerRpc {
       bodyHash: string;
     },
   ): Promise<Answer<CorrectionView>>;
+  /** What these log entries corrected, for the archive. Asked of the object that wrote them, whoever owns its names now. */
+  correctionsIn(call: Call, seqs: readonly number[]): Promise<CorrectionMark[]>;
 
   // ---- Names: who an object is, and which names lead to it (docs/decisions/005-names-and-merges.md)
 
   /** Who this object is; null: nothing was ever written here. Reads only, and needs no configuration. */
   identify(call: Call): Promise<Answer<{ identity: ObjectIdentity | null }>>;
+  /**
+   * Who this object is; one without identity takes this customer id now, and is no customer by that alone. Before a customer is made over
+   * it, so that the id is certain whoever else writes here meanwhile.
+   */
+  reserve(call: Call, customerId: string): Promise<Answer<{ identity: ObjectIdentity }>>;
   /**
    * Makes this object the home of a customer that the API made: declared, with this key. An object without identity takes `customerId`,
    * one that has events keeps its own; the answer says which. Keyed by the customer's id: a repeat changes nothing.
@@ -218,10 +256,10 @@ export interface CustomerRpc {
   linkTo(call: Call, home: string): Promise<{ ok: true } | { ok: false; reason: "has_data" } | Redirect>;
   /**
    * Asked of a name's own object: this name no longer leads to the home it points to. A stub is an ordinary empty object again (or points
-   * to another `target`); one whose data was merged sends the name to a fresh object. Answers the object that the name leads to now;
-   * an object that points nowhere changes nothing and answers itself.
+   * to another `target`); one whose data was merged, or that released the name to the home, sends the name to a fresh object. Answers the
+   * object that the name leads to now; an object that points nowhere, or no longer to `home`, changes nothing.
    */
-  unlink(call: Call, target: string): Promise<Answer<{ target: string }>>;
+  unlink(call: Call, target: string, home: string): Promise<Answer<{ target: string }>>;
   /**
    * Asked of an object with data whose name became another customer's: journals that it moves into `home`, and moves a bounded piece.
    * Call again until `done`; the alarm goes on by itself. Calls by its names are answered `merging` until then, `moved` afterwards. `done`:
@@ -239,7 +277,43 @@ export interface CustomerRpc {
   // ---- Folds made from the log
 
   /** Goes on with folds that new meters need (a slice), and says how far it is; null: nothing is left. */
-  refold(call: Call): Promise<Answer<{ left: { done: number; total: number } | null }>>;
+  refold(call: Call): Promise<Answer<{ left: FoldProgress | null }>>;
+  /**
+   * The rollups that the store must have before it may believe this object's folds whole, page by page (workers/fold-object.ts): write
+   * each page (rating messages) before asking with its `next`, which says that it is written. `next` null: all are, and the store may note
+   * that they are whole for `foldedVersion`. `folding` while `refold` has something left. The queue brings the rollups too, but a queue
+   * keeps no order, so its messages never carry a higher `foldedVersion` than what was told here.
+   */
+  foldedRollups(
+    call: Call,
+    after: string | null,
+  ): Promise<Answer<{ messages: RatingMessage[]; next: string | null; foldedVersion: number }>>;
+  /** Drops all folds, makes them again from the log and ships all rollups under a new epoch: call `refold` and `foldedRollups` next. */
+  rebuild(call: Call): Promise<Answer<{ epoch: string | null }>>;
+  /**
+   * Counts the log again, beside the folds, and compares: a slice a call; call again with `next` until it is null, which comes with the
+   * report. Reads only. An object that forgot what it had counted begins anew. `folding` while `refold` has something left.
+   */
+  audit(call: Call, from: string | null): Promise<Answer<AuditSlice>>;
+
+  // ---- Meters
+
+  /**
+   * What this object knows of a query of a meter, by its fold key. `alone`: no other object is asked, so that of distinct values their
+   * number is enough. `folding` while the meter's folds are made from the log; `at_bound` when there is no answer.
+   */
+  queryMeter(
+    call: Call,
+    ask: { foldKey: string; query: MeterQuery; alone: boolean },
+  ): Promise<Answer<{ part: QueryPart }>>;
+
+  // ---- Events
+
+  /**
+   * Events in the listing's order (core/event-listing.ts). Fewer than asked for with a `resume`: so much work is enough for one call, ask
+   * again with it for the rest; without: there are no more.
+   */
+  listEvents(call: Call, query: EventQuery): Promise<Answer<{ items: ListedEvent[]; resume: string | null }>>;
 
   /** Runs every deadline that has passed at `clockMs` (sandbox clock); answers the next one. */
   settle(call: Call): Promise<{ next: number | null }>;

@@ -12,7 +12,11 @@ export type StateKey =
   /** The object name that owns this object's name now. */
   | "home"
   /** The customer id's own object points here. */
-  | "announced";
+  | "announced"
+  /** The archive's queue has the log up to this entry. */
+  | "archived"
+  /** How far the store has been told that what was counted here is the home's now (merge-told.ts). */
+  | "told";
 
 const DEFLATED_JSON = 1;
 const FAST = { level: 1 } as const;
@@ -26,6 +30,10 @@ export class State {
     const bytes = new Uint8Array(row.body);
     if (bytes[0] !== DEFLATED_JSON) throw new Error(`state ${key} has the unknown format ${bytes[0]}`);
     return inflateRawSync(bytes.subarray(1)).toString("utf8");
+  }
+
+  remove(key: StateKey): void {
+    this.sql.exec("DELETE FROM state WHERE key = ?", key);
   }
 
   /** One row write. */

@@ -47,6 +47,16 @@ export class UnsentChunks {
     this.unsent.delete(name);
   }
 
+  /** The folds of this key are deleted. */
+  drop(foldKey: string): void {
+    for (const [name, chunk] of this.unsent) {
+      if (chunk.foldKey !== foldKey) continue;
+      this.unsent.delete(name);
+      this.whole.delete(name);
+    }
+    for (const [name, chunk] of this.flying) if (chunk.foldKey === foldKey) this.flying.delete(name);
+  }
+
   takeOff(chunk: ChunkName): void {
     const name = nameOf(chunk);
     this.flying.set(name, { ...chunk, times: (this.flying.get(name)?.times ?? 0) + 1 });

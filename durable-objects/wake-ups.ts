@@ -5,6 +5,8 @@
 export type WakeUpName =
   /** Ship totals, merge the log, checkpoint. */
   | "chores"
+  /** What was accepted since the last time goes to the archive. */
+  | "archive"
   /** A grant takes effect or expires. */
   | "deadline";
 

@@ -63,7 +63,8 @@ export const ratingMessage = z.object({
   sentAt: epochMs,
   customer: z.object({
     id: text,
-    key: text,
+    /** null: the customer has none. */
+    key: text.nullable(),
     name: text.nullable(),
     /** The name of the object that holds its data. */
     home: text,
@@ -82,6 +83,14 @@ export const ratingMessage = z.object({
   rollups: z.array(rollup),
   /** All events of this object so far. */
   eventCount: whole,
+  /** The UTC day on which events were accepted last, and how many then, by subject (core/today.ts). */
+  today: z.tuple([whole, z.array(z.tuple([text, whole]))]).optional(),
+  /** A customer, and not only a subject that sent events. Absent: from before that was told apart, when all were listed. */
+  declared: z.boolean().optional(),
+  /** All that was here has moved into another object, for good: this is the last version of everything. */
+  closed: z.boolean().optional(),
+  /** The newest configuration version by whose meters the whole log is folded, and all of whose rollups came before or with this. */
+  foldedVersion: whole.optional(),
 });
 export type RatingMessage = z.output<typeof ratingMessage>;
 
@@ -97,6 +106,63 @@ export const spillMessage = z.object({
   receivedAt: epochMs,
 });
 export type SpillMessage = z.output<typeof spillMessage>;
+
+/**
+ * Accepted events on their way to the archive, as bytes: this header as JSON, a newline, and a page of the log as it lies there
+ * (durable-objects/log-format.ts), which is deflated already.
+ */
+export const archiveHeader = z.object({
+  v: z.literal(1),
+  namespaceId: text,
+  /** The object's name. */
+  object: text,
+  /** A ULID, given to the log with its first entry. */
+  epoch: text,
+  customer: z.object({
+    id: text,
+    key: text.nullable(),
+    createdAt: epochMs,
+    /** A customer, and not only a subject that sent events. */
+    declared: z.boolean(),
+  }),
+  /** Log entries; the page may begin with earlier ones, which another message carries. */
+  from: whole,
+  to: whole,
+  /** Of the page. */
+  directory: z.string(),
+  /** Where in R2 the page is, when it is too large for a message. */
+  page: text.optional(),
+});
+export type ArchiveHeader = z.output<typeof archiveHeader>;
+
+export interface ArchiveMessage {
+  header: ArchiveHeader;
+  body: Uint8Array;
+}
+
+const NEWLINE = 10;
+
+export function encodeArchiveMessage({ header, body }: ArchiveMessage): Uint8Array {
+  const head = utf8.encode(`${JSON.stringify(header)}\n`);
+  const bytes = new Uint8Array(head.length + body.length);
+  bytes.set(head);
+  bytes.set(body, head.length);
+  return bytes;
+}
+
+/** Throws for whatever is no such message. */
+export function decodeArchiveMessage(body: unknown): ArchiveMessage {
+  if (!(body instanceof ArrayBuffer || body instanceof Uint8Array)) throw new TypeError("not bytes");
+  const bytes = body instanceof ArrayBuffer ? new Uint8Array(body) : body;
+  const end = bytes.indexOf(NEWLINE);
+  if (end < 0) throw new TypeError("no header");
+  const header: unknown = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
+  return { header: archiveHeader.parse(header), body: bytes.subarray(end + 1) };
+}
+
+/** A message of bytes, as it is recorded when it is given up. */
+export const bytesRecord = z.object({ v: z.literal(1), namespaceId: text.nullable(), base64: z.base64() });
+export type BytesRecord = z.output<typeof bytesRecord>;
 
 /** What the consumer of the dead-letter queue records of a message that was given up, and what a replay sends again. */
 export const deadRecord = z.object({

@@ -108,6 +108,9 @@ function defineTables({ table, text, decimal, integer, epochMs, flag, json, prim
         uniqueIndex("meters_key")
           .on(t.namespaceId, t.key)
           .where(sql`deleted_at is null`),
+        index("meters_unfolded")
+          .on(t.namespaceId, t.configVersion)
+          .where(sql`folded_at is null and deleted_at is null`),
       ],
     ),
 
@@ -127,6 +130,11 @@ function defineTables({ table, text, decimal, integer, epochMs, flag, json, prim
         foldedVersion: integer("folded_version").notNull().default(0),
         /** Log entries up to this one are in the archive. */
         archivedSeq: integer("archived_seq").notNull().default(0),
+        /** The UTC day on which it accepted events last, days since 1970, and how many then: [subject, count]. */
+        today: integer("today").notNull().default(0),
+        todayCounts: json("today_counts").$type<[subject: string, count: number][]>(),
+        /** All that was here has moved into another object. The row stays: what still comes of the object is older. */
+        closed: flag("closed").notNull().default(sql`0`),
         updatedAt: epochMs("updated_at").notNull(),
       },
       (t) => [primaryKey({ columns: [t.namespaceId, t.name] })],
@@ -163,17 +171,20 @@ function defineTables({ table, text, decimal, integer, epochMs, flag, json, prim
       ],
     ),
 
-    /** Which subjects' usage is a customer's, and was: unlinking moves the future only, so the past keeps its row. */
+    /**
+     * Which names' usage is a customer's, and was: its subjects, and its key. Unlinking moves the future only, so the past keeps its row.
+     * One table for both, so that one unique key keeps a name from being two customers'. Customers that no API call made have none here.
+     */
     customerSubjects: table(
       "customer_subjects",
       {
         namespaceId: text("namespace_id").notNull(),
         subjectKey: text("subject_key").notNull(),
         customerId: text("customer_id").notNull(),
-        /** Place in the customer's list. */
+        /** Place in the customer's list of subjects; -1: it is the key and none of the subjects. */
         place: integer("place").notNull(),
         createdAt: epochMs("created_at").notNull(),
-        /** When the subject's object pointed to the customer's; null: the cron finishes it. */
+        /** When the objects had been told, of the link or of its end; null: the cron finishes it. */
         linkedAt: epochMs("linked_at"),
         removedAt: epochMs("removed_at"),
       },
@@ -336,6 +347,8 @@ function defineTables({ table, text, decimal, integer, epochMs, flag, json, prim
         currency: text("currency").notNull(),
         status: text("status").$type<WalletStatus>().notNull(),
         unrated: integer("unrated").notNull(),
+        /** It has moved into another customer's wallet, and is listed no more. */
+        closed: flag("closed").notNull().default(sql`0`),
         epoch: text("epoch").notNull(),
         seq: integer("seq").notNull(),
         updatedAt: epochMs("updated_at").notNull(),

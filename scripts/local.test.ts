@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -90,6 +90,23 @@ it("starts again on the state that it left, and applies no migration twice", asy
   await first.close();
   running.length = 0;
   expect(await isHealthy((await start()).url.port)).toBe(true);
+});
+
+it("keeps one secret for portal tokens per state directory, which nobody else can read", async () => {
+  const first = await start();
+  const headers = { authorization: `Bearer ${LOCAL_KEY}`, "content-type": "application/json" };
+  const body = JSON.stringify({ subject: "customer-1" });
+  const made = await fetch(new URL("/api/v1/portal/tokens", first.url), { method: "POST", headers, body });
+  const { token } = (await made.json()) as { token: string };
+  await first.close();
+  running.length = 0;
+  const second = await start();
+  const query = (bearer: string) =>
+    fetch(new URL("/api/v1/portal/meters/api_requests_total/query", second.url), {
+      headers: { authorization: `Bearer ${bearer}` },
+    });
+  expect([(await query(token)).status, (await query(`${token}x`)).status]).toEqual([200, 401]);
+  expect((await stat(join(stateDir, "portal-secret"))).mode & 0o777).toBe(0o600);
 });
 
 it("loses nothing that was acknowledged when workerd is killed with -9", async () => {

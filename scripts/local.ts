@@ -5,6 +5,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import type { Miniflare } from "miniflare";
@@ -50,6 +51,7 @@ export const LOCAL_KEY = "tg_local";
 export const LOCAL_ADMIN_KEY = "tg_admin_local";
 /** Nobody guesses it while the process lives, and no other start knows it. */
 const SEED_TOKEN_BYTES = 32;
+const PORTAL_SECRET_BYTES = 32;
 const CRON = "* * * * *";
 const CRON_PERIOD_MS = 60_000;
 
@@ -78,6 +80,7 @@ export async function startLocal(options: LocalOptions = {}): Promise<Local> {
     import("miniflare"),
   ]);
   const seedToken = randomBytes(SEED_TOKEN_BYTES).toString("base64url");
+  const portalSecret = await portalSecretOf(stateDir);
   const miniflare = new mf.Miniflare(
     mf.convertV4MiniflareOptions({
       host,
@@ -99,6 +102,7 @@ export async function startLocal(options: LocalOptions = {}): Promise<Local> {
             TOLLGATE_SEED_TOKEN: seedToken,
             ...(options.databaseUrl === undefined ? {} : { DATABASE_URL: options.databaseUrl }),
             TOLLGATE_ADMIN_KEY: options.adminKey ?? LOCAL_ADMIN_KEY,
+            PORTAL_SECRET: portalSecret,
             ...options.bindings,
           },
         },
@@ -143,6 +147,17 @@ export async function startLocal(options: LocalOptions = {}): Promise<Local> {
     await miniflare.dispose();
     throw error;
   }
+}
+
+/** Made once for a state directory, so that portal tokens outlive a restart. For the owner's eyes only. */
+async function portalSecretOf(stateDir: string): Promise<string> {
+  const file = join(stateDir, "portal-secret");
+  if (existsSync(file)) return readFile(file, "utf8");
+  const secret = randomBytes(PORTAL_SECRET_BYTES).toString("base64url");
+  // Renamed into place, so that a crash never leaves half a secret.
+  await writeFile(`${file}.${process.pid}`, secret, { mode: 0o600 });
+  await rename(`${file}.${process.pid}`, file);
+  return secret;
 }
 
 async function assertPortFree(host: string, port: number): Promise<void> {

@@ -5,7 +5,7 @@
  */
 import type { RatingMessage, Rollup } from "../schema/messages";
 import { isNewer } from "./bulk";
-import { adoptCustomers, type CustomerRow } from "./customers";
+import { adoptCustomers, closeCustomers, type ClosedCustomer, type Projected } from "./customers";
 import { upsertObjects, type ObjectRow } from "./objects";
 import { upsertRollups, type RollupRow } from "./rollups";
 import { commit, type Store } from "./store";
@@ -25,7 +25,7 @@ export async function applyRating(store: Store, messages: readonly RatingMessage
   const applied: Applied = { changed: 0, rowsWritten: 0 };
   for (const slice of slicesOf(messages)) {
     const objects = newestByKey(slice.map(objectRow), ({ namespaceId, name }) => [namespaceId, name]);
-    const customers = newestByKey(slice.map(customerRow), ({ namespaceId, id }) => [namespaceId, id]);
+    const customers = newestByKey(slice.flatMap(customerRows), ({ namespaceId, id }) => [namespaceId, id]);
     const wallets = newestByKey(slice.flatMap(walletRows), ({ namespaceId, customerId }) => [namespaceId, customerId]);
     const rollups = newestByKey(
       slice.flatMap((message) => message.rollups.map((rollup) => rollupRow(message, rollup))),
@@ -38,9 +38,11 @@ export async function applyRating(store: Store, messages: readonly RatingMessage
         groupKey,
       ],
     );
+    const closed = slice.flatMap(closedCustomerRows);
     const { changes, rowsWritten } = await commit(store, [
       upsertObjects(store, objects),
-      adoptCustomers(store, customers),
+      ...(closed.length > 0 ? closeCustomers(store, closed) : []),
+      ...(customers.length > 0 ? [adoptCustomers(store, customers)] : []),
       ...(wallets.length > 0 ? [upsertWallets(store, wallets)] : []),
       ...(rollups.length > 0 ? [upsertRollups(store, rollups)] : []),
     ]);
@@ -79,33 +81,55 @@ function newestByKey<T>(rows: readonly VersionedRow<T>[], keyOf: (row: T) => (st
   return [...newest].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
 }
 
-const objectRow = (message: RatingMessage): VersionedRow<ObjectRow> => ({
+const objectRow = (message: RatingMessage): VersionedRow<Omit<ObjectRow, "archivedSeq">> => ({
   namespaceId: message.namespaceId,
   name: message.object,
   epoch: message.epoch,
   seq: message.seq,
   lastSeq: message.seq,
   customerId: message.customer.id,
-  customerKey: message.customer.key,
+  customerKey: message.customer.key ?? message.customer.id,
   firstSeenAt: message.customer.createdAt,
   eventCount: message.eventCount,
+  foldedVersion: message.foldedVersion ?? 0,
+  today: message.today?.[0] ?? 0,
+  todayCounts: message.today?.[1] ?? null,
+  closed: message.closed ?? false,
   updatedAt: message.sentAt,
 });
 
-const customerRow = ({
+/** None of a subject that only sent events, nor of an object whose data is another customer's by now. */
+const customerRows = ({
   namespaceId,
   epoch,
   seq,
   customer,
-}: RatingMessage): VersionedRow<Omit<CustomerRow, "deletedAt">> => ({
+  declared = true,
+  closed = false,
+}: RatingMessage): VersionedRow<Projected>[] =>
+  declared && !closed ? [{ namespaceId, epoch, seq, ...customer }] : [];
+
+const closedCustomerRows = ({
+  namespaceId,
+  sentAt,
+  customer,
+  declared = true,
+  closed = false,
+}: RatingMessage): ClosedCustomer[] =>
+  declared && closed ? [{ namespaceId, ...customer, deletedAt: sentAt }] : [];
+
+const walletRows = ({
   namespaceId,
   epoch,
   seq,
-  ...customer,
-});
-
-const walletRows = ({ namespaceId, epoch, seq, sentAt, customer, wallet }: RatingMessage): WalletRow[] =>
-  wallet === undefined ? [] : [{ namespaceId, customerId: customer.id, epoch, seq, updatedAt: sentAt, ...wallet }];
+  sentAt,
+  customer,
+  wallet,
+  closed = false,
+}: RatingMessage): WalletRow[] =>
+  wallet === undefined
+    ? []
+    : [{ namespaceId, customerId: customer.id, epoch, seq, updatedAt: sentAt, closed, ...wallet }];
 
 const rollupRow = (
   { namespaceId, object, epoch, seq }: RatingMessage,

@@ -3,19 +3,39 @@ import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { findApiKey, findPrincipal, listApiKeys, rotateApiKey, touchApiKey } from "./api-keys";
 import { applyRating } from "./apply-rating";
+import { listArchiveFiles, recordArchive, recordedFiles } from "./archive";
 import { countUnrated, listUnrated } from "./attention";
 import { listBurnTables, listBurnTableVersions } from "./burn-tables";
 import { currentConfig, publishConfig, readSnapshot } from "./config";
-import { findCustomer, listCustomers } from "./customers";
+import {
+  claimsOn,
+  homesOfSubject,
+  markLinked,
+  namesOf,
+  ownersOf,
+  subjectsOf,
+  unlinkedNames,
+} from "./customer-subjects";
+import {
+  createCustomer,
+  customerIdsAmong,
+  deleteCustomer,
+  findCustomer,
+  listCustomers,
+  updateCustomer,
+} from "./customers";
 import { countUnreplayed, findDeadLetter, listDeadLetters } from "./dead-letters";
 import { claimKey, findAnswer, purgeAnswers } from "./idempotency";
-import { findMeter, listMeters } from "./meters";
+import { findMeter } from "./meters";
+import { openMerges, startMerge } from "./merges";
 import { findNamespace } from "./namespaces";
 import { findObject, listObjects } from "./objects";
 import { purgeMinutes, totalByMeter } from "./rollups";
+import { daysWithRollups, objectsWithRollups, readRollups } from "./rollup-query";
 import { openStore, type Store } from "./store";
 import { storeSuite } from "./suite";
-import { apiKey, newNamespace, rating, rollup } from "./suite/builders";
+import { listSubjects, findSubject, saveSubjects, subjectsAmong } from "./subjects";
+import { ALL_CUSTOMERS, apiKey, customer, newNamespace, rating, rollup } from "./suite/builders";
 import { findWallet } from "./wallets";
 
 storeSuite("D1", () => openStore({ DB: env.DB }));
@@ -121,6 +141,8 @@ describe("what the shared store costs on D1", () => {
       await findMeter(store, "n", "m");
       await findObject(store, "n", "o");
       await findCustomer(store, "n", "c");
+      await findCustomer(store, "n", "c", { deleted: true });
+      await findSubject(store, "n", "s");
       await findWallet(store, "n", "c");
       await findDeadLetter(store, "n", "d");
       await findAnswer(store, "n", "k", 1);
@@ -131,15 +153,31 @@ describe("what the shared store costs on D1", () => {
     expect(steps.filter(({ step }) => step.endsWith("(namespace_id=?)"))).toEqual([]);
   });
 
+  it("records files of the archive by whole keys, and reads only parts that are ahead", async () => {
+    const object = { name: "o", epoch: "e", customerId: "c", customerKey: "k", firstSeenAt: 1 };
+    const plans = await plansOf(async (store) => {
+      await recordArchive(store, "n", { files: [], parts: [], objects: [object] });
+      await recordedFiles(store, "n", [{ day: 1, file: "f" }]);
+    });
+    const steps = plans.flatMap((plan) => plan.steps).filter((step) => !/^(SCAN|LIST SUBQUERY|CREATE BLOOM)|^SCAN r/.test(step));
+    expect(steps).toEqual([
+      "SEARCH objects USING PRIMARY KEY (namespace_id=? AND name=?)",
+      "SEARCH archive_parts USING PRIMARY KEY (namespace_id=? AND object=? AND epoch=? AND from_seq>?)",
+      "SEARCH archive_files USING PRIMARY KEY (namespace_id=? AND day=? AND file=?)",
+    ]);
+  });
+
   it("reads a list or a range from where it begins, and purges without a scan", async () => {
     const plans = await plansOf(async (store) => {
       await listApiKeys(store, "n", page);
       await listBurnTables(store, "n", page);
       await listBurnTableVersions(store, "n", "k", { cursor: "3", limit: 3 });
-      await listMeters(store, "n", page);
       await listObjects(store, "n", page);
-      await listCustomers(store, "n", page);
+      await listSubjects(store, "n", { afterId: "a", limit: 10 });
+      await unlinkedNames(store, "n", 10);
+      await openMerges(store, "n", 10);
       await listDeadLetters(store, "n", page);
+      await listArchiveFiles(store, "n", { cursor: "1 a", limit: 3 });
       await countUnreplayed(store, "n");
       await publishConfig(store, "n", 0, "{}", [], 1);
       await totalByMeter(store, "n", { resolution: "minute", from: 0, to: 1 });
@@ -156,5 +194,61 @@ describe("what the shared store costs on D1", () => {
       .filter(({ sql }) => /from "?rollups/.test(sql))
       .flatMap(({ steps }) => steps.filter((step) => step.includes("window_start")));
     expect(ranges).toHaveLength(4);
+  });
+
+  it("seeks each window of a namespace's query, each day with usage, and the objects of a range", async () => {
+    const plans = await plansOf(async (store) => {
+      await readRollups(store, "n", {
+        meterKey: "m",
+        aggregation: "SUM",
+        ranges: [{ window: 0, resolution: "quarter", from: 0, to: 1 }],
+        dimensions: [0],
+        rowsMax: 1,
+      });
+      await daysWithRollups(store, "n", { meterKey: "m", from: 0, to: 1, limit: 1 });
+      await objectsWithRollups(store, "n", { meterKey: "m", resolution: "quarter", from: 0, to: 1, limit: 1 });
+    });
+    const steps = plans.map(({ steps: each }) => each.filter((step) => /rollups|objects/.test(step)));
+    const sought = "(namespace_id=? AND meter_key=? AND resolution=? AND window_start>? AND window_start<?)";
+    const range = `SEARCH rollups USING PRIMARY KEY ${sought}`;
+    expect(steps).toEqual([
+      [range],
+      [range, range],
+      [range, "SEARCH objects USING PRIMARY KEY (namespace_id=? AND name=?)"],
+    ]);
+  });
+
+  it("finds customers, their names and their subjects by their keys, however many are asked for", async () => {
+    const before = customer({ namespaceId: "n" });
+    const claim = { customerId: "c", createdAt: 1, linkedAt: null, removedAt: null, home: "h", customerKey: null };
+    const plans = await plansOf(async (store) => {
+      await customerIdsAmong(store, "n", ["a", "b"]);
+      await subjectsOf(store, "n", ["a", "b"]);
+      await subjectsAmong(store, "n", ["a", "b"]);
+      await ownersOf(store, "n", ["a", "b"]);
+      await namesOf(store, before);
+      await claimsOn(store, "n", "a");
+      await homesOfSubject(store, "n", "a");
+      await markLinked(store, "n", "a", [claim], 1);
+      await startMerge(store, "n", { source: "a", home: "b" }, 1);
+      await createCustomer(store, { ...before, key: "k" }, ["a", "b"], () => "s", []);
+      await updateCustomer(store, before, { ...before, name: "x", key: "l", subjectKeys: ["b", "c"] }, () => "s", 1);
+      await deleteCustomer(store, before, 1);
+      await saveSubjects(store, "n", [], [{ id: "s", change: {} }], 1);
+    });
+    const steps = plans.flatMap(({ sql, steps }) => steps.map((step) => ({ sql, step })));
+    // `r` is the list that was asked for.
+    expect(steps.filter(({ step }) => /^SCAN (?!r )/.test(step))).toEqual([]);
+    expect(steps.filter(({ step }) => step.endsWith("(namespace_id=?)"))).toEqual([]);
+  });
+
+  it("looks through no more than the namespace for a list of customers, and sorts only what is not in order", async () => {
+    const plans = await plansOf(async (store) => {
+      await listCustomers(store, "n", { ...ALL_CUSTOMERS, key: "a", name: "b", primaryEmail: "c", subject: "d" });
+      await listCustomers(store, "n", { ...ALL_CUSTOMERS, orderBy: "name" });
+    });
+    const steps = plans.map(({ steps }) => steps);
+    expect(steps.flat().filter((step) => step.startsWith("SCAN"))).toEqual([]);
+    expect(steps.map((list) => list.filter((step) => step.includes("TEMP B-TREE")).length)).toEqual([0, 0, 1, 0]);
   });
 });

@@ -9,6 +9,10 @@ import { TOTAL_WHOLE_DIGITS_MAX } from "../schema/messages";
 export interface Dialect {
   /** The elements of a JSON array (one bound parameter) as rows of `r.value`; both dialects then read `r.value ->> n`. */
   jsonRows(json: string): SQL;
+  /** The element of a JSON array in a text column, as JSON text: it may hold what Postgres takes for no text, such as NUL. */
+  jsonItem(column: Column, place: number): SQL<string>;
+  /** Whether a text holds another one; capital and small letters of ASCII are the same. */
+  contains(text: SQL | Column, part: string): SQL;
   /** Of columns that hold quantities; rows without one do not count. */
   sum(column: Column): SQL<Quantity>;
   min(column: Column): SQL<Quantity | null>;
@@ -60,6 +64,8 @@ function extreme(column: Column, name: "min" | "max"): SQL<Quantity | null> {
 
 export const sqliteDialect: Dialect = {
   jsonRows: (json) => sql`json_each(${json}) as r`,
+  jsonItem: (column, place) => sql<string>`(${column} -> ${sql.raw(String(place))})`,
+  contains: (text, part) => sql`instr(lower(${text}), lower(${part})) > 0`,
   sum(column) {
     const sums = signedLimbsOf(column).map((limb) => sql`sum(${limb})`);
     return sql<Quantity>`${sql.join(sums, sql` || ':' || `)}`.mapWith((text: string) =>
@@ -76,8 +82,35 @@ const pgAggregate = (name: string, column: Column) =>
     BigInt,
   );
 
+/**
+ * Postgres parses no JSON that stands for NUL or for half a character. Where there is a \u, it is made plain text before and an escape
+ * again behind; a control character, which is never plain in JSON, stands in for an escaped backslash meanwhile.
+ */
+function pgJsonItem(column: Column, place: number): SQL<string> {
+  const item = (text: SQL | Column): SQL => sql`cast((cast(${text} as json) -> ${sql.raw(String(place))}) as text)`;
+  const replaced = (text: SQL | Column, ...pairs: [from: string, to: string][]): SQL =>
+    pairs.reduce((inner, [from, to]) => sql`replace(${inner}, ${sql.raw(from)}, ${sql.raw(to)})`, sql`${text}`);
+  const escape = { unicode: String.raw`'\u'`, backslash: String.raw`'\\'`, standIn: "chr(1)" };
+  const plain = { unicode: String.raw`'\\u'`, backslash: String.raw`'\\\\'` };
+  const before = replaced(
+    column,
+    [escape.backslash, escape.standIn],
+    [escape.unicode, plain.unicode],
+    [escape.standIn, plain.backslash],
+  );
+  const behind = replaced(
+    item(before),
+    [plain.backslash, escape.standIn],
+    [plain.unicode, escape.unicode],
+    [escape.standIn, escape.backslash],
+  );
+  return sql<string>`case when strpos(${column}, ${sql.raw(escape.unicode)}) = 0 then ${item(column)} else ${behind} end`;
+}
+
 export const pgDialect: Dialect = {
   jsonRows: (json) => sql`jsonb_array_elements(cast(${json} as jsonb)) as r(value)`,
+  jsonItem: pgJsonItem,
+  contains: (text, part) => sql`strpos(lower(${text}), lower(cast(${part} as text) collate "C")) > 0`,
   sum: (column) => pgAggregate("sum", column),
   min: (column) => pgAggregate("min", column),
   max: (column) => pgAggregate("max", column),

@@ -13,16 +13,27 @@ export interface ObjectRow {
   firstSeenAt: number;
   lastSeq: number;
   eventCount: number;
+  /** The newest configuration version by whose meters the whole log is folded and sent (fold-progress.ts). */
+  foldedVersion: number;
+  /** Log entries up to this one are in the archive (archive.ts). */
+  archivedSeq: number;
+  /** The UTC day on which it accepted events last, days since 1970, and how many then. */
+  today: number;
+  todayCounts: [subject: string, count: number][] | null;
+  /** All that was here has moved into another object. */
+  closed: boolean;
   updatedAt: number;
 }
 
-export function upsertObjects(store: Store, rows: readonly ObjectRow[]): Statement {
+/** What an object says of itself; how far it is archived its archive says. */
+export function upsertObjects(store: Store, rows: readonly Omit<ObjectRow, "archivedSeq">[]): Statement {
   const { objects } = store.tables;
-  return upsertNewer(store, objects, rows, {
+  const unarchived = rows.map((row) => ({ ...row, archivedSeq: 0 }));
+  return upsertNewer(store, objects, unarchived, {
     key: [objects.namespaceId, objects.name],
     epoch: objects.epoch,
     seq: objects.lastSeq,
-    keep: [objects.firstSeenAt],
+    keep: [objects.firstSeenAt, objects.archivedSeq],
   });
 }
 
@@ -35,7 +46,7 @@ export async function findObject(store: Store, namespaceId: string, name: string
   return row ?? null;
 }
 
-/** By name. */
+/** Those that hold data, by name. */
 export async function listObjects(
   store: Store,
   namespaceId: string,
@@ -45,7 +56,36 @@ export async function listObjects(
   const rows = await store.db
     .select()
     .from(objects)
-    .where(and(eq(objects.namespaceId, namespaceId), cursor === null ? undefined : gt(objects.name, cursor)))
+    .where(
+      and(
+        eq(objects.namespaceId, namespaceId),
+        eq(objects.closed, false),
+        cursor === null ? undefined : gt(objects.name, cursor),
+      ),
+    )
+    .orderBy(asc(objects.name))
+    .limit(limit + 1);
+  return pageOf(rows, limit, (row) => row.name);
+}
+
+/** What objects accepted on this UTC day, by subject, a page of objects at a time. */
+export async function listToday(
+  store: Store,
+  namespaceId: string,
+  day: number,
+  { cursor, limit }: PageRequest,
+): Promise<Page<{ name: string; todayCounts: ObjectRow["todayCounts"] }>> {
+  const { objects } = store.tables;
+  const rows = await store.db
+    .select({ name: objects.name, todayCounts: objects.todayCounts })
+    .from(objects)
+    .where(
+      and(
+        eq(objects.namespaceId, namespaceId),
+        eq(objects.today, day),
+        cursor === null ? undefined : gt(objects.name, cursor),
+      ),
+    )
     .orderBy(asc(objects.name))
     .limit(limit + 1);
   return pageOf(rows, limit, (row) => row.name);
@@ -57,6 +97,6 @@ export async function countObjects(store: Store, namespaceId: string): Promise<{
   const [totals] = await store.db
     .select({ objects: count(), events: sum(objects.eventCount).mapWith(Number) })
     .from(objects)
-    .where(eq(objects.namespaceId, namespaceId));
+    .where(and(eq(objects.namespaceId, namespaceId), eq(objects.closed, false)));
   return { objects: totals?.objects ?? 0, events: totals?.events ?? 0 };
 }

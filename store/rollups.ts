@@ -5,7 +5,7 @@
 import { and, asc, eq, gte, inArray, lt, sql, sum } from "drizzle-orm";
 import { quantity, type Quantity } from "../core/quantity";
 import type { Resolution } from "../schema/tables";
-import { upsertNewer } from "./bulk";
+import { isAmong, upsertNewer } from "./bulk";
 import { commit, type Statement, type Store } from "./store";
 
 export const MINUTE_RETENTION_MS = 35 * 24 * 60 * 60_000;
@@ -120,6 +120,36 @@ export async function totalByMeter(
     )
     .groupBy(rollups.meterKey)
     .orderBy(asc(rollups.meterKey));
+}
+
+/** Every fold key that the namespace has rollups of, ascending. */
+export async function rollupKeys(store: Store, namespaceId: string): Promise<string[]> {
+  const rows = await store.db
+    .select({ meterKey: sql<string>`meter_key` })
+    .from(sql`${meterKeysOf(namespaceId)} as known` as never)
+    .orderBy(sql`meter_key`);
+  return rows.map(({ meterKey }) => meterKey);
+}
+
+/**
+ * Deletes rows of these fold keys, at most `rowsMax` of them; answers how many. None once the configuration is another than
+ * `configVersion`: it may have brought one of them back.
+ */
+export async function purgeKeys(
+  store: Store,
+  namespaceId: string,
+  { keys, configVersion, rowsMax }: { keys: readonly string[]; configVersion: number; rowsMax: number },
+): Promise<number> {
+  const { rollups } = store.tables;
+  const key = sql`(namespace_id, meter_key, resolution, window_start, object, group_key)`;
+  const rows = sql`(
+    select namespace_id, meter_key, resolution, window_start, object, group_key from rollups
+    where namespace_id = ${namespaceId} and ${isAmong(store, rollups.meterKey, keys)}
+      and exists (select 1 from namespaces where id = ${namespaceId} and config_version = ${configVersion})
+    limit ${rowsMax}
+  )`;
+  const { changes } = await commit(store, [store.db.delete(rollups).where(sql`${key} in ${rows}`)]);
+  return changes[0] ?? 0;
 }
 
 /** Deletes minute rows older than 35 days, at most `rowsMax` of them; answers how many. Fewer than `rowsMax`: none is left. */

@@ -5,9 +5,14 @@
 import { afterEach, beforeEach, describe } from "vitest";
 import type { Store } from "./store";
 import { accessSuite } from "./suite/access";
+import { archiveSuite } from "./suite/archive";
 import { configSuite } from "./suite/config";
+import { customerSuite } from "./suite/customers";
+import { featureSuite } from "./suite/features";
+import { portalTokenSuite } from "./suite/portal-tokens";
 import { projectionSuite } from "./suite/projections";
 import { requestSuite } from "./suite/requests";
+import { rollupQuerySuite } from "./suite/rollup-query";
 import { totalsSuite } from "./suite/totals";
 
 /** A schedule of many batches takes 2 s on two busy cores; the runner's own 5 s would fail on a slower machine. */
@@ -23,8 +28,13 @@ export function storeSuite(driver: string, open: () => Store): void {
 
     describe("access", () => accessSuite(() => store));
     describe("configuration", () => configSuite(() => store));
+    describe("customers and subjects", () => customerSuite(() => store));
+    describe("a feature", () => featureSuite(() => store));
+    describe("a portal token", () => portalTokenSuite(() => store));
     describe("projections", () => projectionSuite(() => store));
+    describe("the archive's index", () => archiveSuite(() => store));
     describe("totals", () => totalsSuite(() => store));
+    describe("queries of a namespace", () => rollupQuerySuite(() => store));
     describe("requests and dead letters", () => requestSuite(() => store));
   });
 }

@@ -13,6 +13,8 @@ export interface WalletRow {
   currency: string;
   status: WalletStatus;
   unrated: number;
+  /** It has moved into another wallet; only `upsertWallets` still knows it. */
+  closed: boolean;
   epoch: string;
   seq: number;
   updatedAt: number;
@@ -32,7 +34,9 @@ export async function findWallet(store: Store, namespaceId: string, customerId: 
   const [row] = await store.db
     .select()
     .from(wallets)
-    .where(and(eq(wallets.namespaceId, namespaceId), eq(wallets.customerId, customerId)));
+    .where(
+      and(eq(wallets.namespaceId, namespaceId), eq(wallets.customerId, customerId), eq(wallets.closed, false)),
+    );
   return row ?? null;
 }
 
@@ -46,7 +50,13 @@ export async function listWallets(
   const rows = await store.db
     .select()
     .from(wallets)
-    .where(and(eq(wallets.namespaceId, namespaceId), cursor === null ? undefined : gt(wallets.customerId, cursor)))
+    .where(
+      and(
+        eq(wallets.namespaceId, namespaceId),
+        eq(wallets.closed, false),
+        cursor === null ? undefined : gt(wallets.customerId, cursor),
+      ),
+    )
     .orderBy(asc(wallets.customerId))
     .limit(limit + 1);
   return pageOf(rows, limit, (row) => row.customerId);

@@ -3,6 +3,7 @@
  * never the truth: any entry may vanish at any time and the answers stay the same.
  */
 import type { Principal } from "./api/auth";
+import type { PortalAccess } from "../store/portal-tokens";
 import type { KnownConfig } from "./config";
 
 /** A Map that forgets an entry `ttlMs` after it was set, and the oldest one when it is full. */
@@ -49,6 +50,8 @@ export interface Caches {
   homes: TtlMap<string>;
   /** Object name made from a customer's id → the customer's key. */
   keys: TtlMap<string>;
+  /** `<namespaceId> <token id>` → what it may do. How long a revoked portal token may still be used. */
+  portalTokens: TtlMap<PortalAccess>;
   /** `<namespaceId> <version>` → configuration; immutable. */
   configs: TtlMap<KnownConfig>;
 }
@@ -57,6 +60,7 @@ export const PRINCIPAL_TTL_MS = 30_000;
 
 export const newCaches = (): Caches => ({
   principals: new TtlMap(10_000, PRINCIPAL_TTL_MS),
+  portalTokens: new TtlMap(10_000, PRINCIPAL_TTL_MS),
   homes: new TtlMap(50_000, 300_000),
   keys: new TtlMap(10_000, 300_000),
   // Each is at most 1 MB, of an isolate's 128.

@@ -3,6 +3,7 @@
  * next one starts again whenever somebody else was faster, and this isolate knows the result at once (others within 30 s).
  */
 import type { Rating } from "../core/account";
+import { compileMeters, type CompiledMeters } from "../core/meter";
 import { Configuration } from "../durable-objects/configuration";
 import type { ConfigSnapshot } from "../durable-objects/rpc";
 import { currentConfig, publishConfig, readSnapshot } from "../store/config";
@@ -12,8 +13,9 @@ import type { Context } from "./context";
 
 export interface KnownConfig {
   snapshot: ConfigSnapshot;
-  /** Compiled when somebody first needs it here. */
+  /** Compiled when somebody first needs them here. */
   rating?: Rating;
+  meters?: CompiledMeters;
 }
 
 const NOTHING_PUBLISHED: ConfigSnapshot = { version: 0, burnTables: [], defaults: [], meters: [] };
@@ -43,6 +45,12 @@ export async function ratingOf(context: Context, namespaceId: string, version: n
     known.rating = configuration.rating;
   }
   return known.rating;
+}
+
+/** By which events are counted. */
+export async function metersOf(context: Context, namespaceId: string, version: number): Promise<CompiledMeters> {
+  const known = await knownConfig(context, namespaceId, version);
+  return (known.meters ??= compileMeters(known.snapshot.meters));
 }
 
 /** More publications at the same time than people make. */
@@ -82,6 +90,7 @@ export async function publish<T>(
     if (published.ok) {
       context.caches.configs.set(`${namespaceId} ${next.version}`, { snapshot: next }, context.now());
       context.caches.principals.deleteWhere((principal) => principal.namespaceId === namespaceId);
+      context.caches.portalTokens.deleteWhere((access) => access.namespaceId === namespaceId);
       return answer;
     }
     const { refusal } = published;

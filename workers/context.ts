@@ -24,6 +24,7 @@ export interface Context {
   customer(objectName: string): CustomerRpc;
   /** A sandbox namespace's test clock. */
   clock(namespaceId: string): ClockRpc;
+  wait(ms: number): Promise<void>;
   /** Keeps the isolate alive for work that the answer does not wait for. Its failure is logged, never answered. */
   later(work: Promise<unknown>): void;
   /** Tells the operator. Never given secrets: keys and bodies stay out. */
@@ -77,6 +78,10 @@ class PlatformContext implements Context {
 
   clock(namespaceId: string): ClockRpc {
     return this.env.CLOCK.getByName(namespaceId) as unknown as ClockRpc;
+  }
+
+  wait(ms: number): Promise<void> {
+    return scheduler.wait(ms);
   }
 
   later(work: Promise<unknown>): void {

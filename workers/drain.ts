@@ -9,8 +9,8 @@ import { causeOf, type Context } from "./context";
 import type { Operation } from "./customers";
 
 export const drained = <T>(context: Context, change: Operation<T>): Operation<T> =>
-  async function changeThenDrain(object: CustomerRpc, call: Call): Promise<Answer<T>> {
-    const answer = await change(object, call);
+  async function changeThenDrain(object: CustomerRpc, call: Call, target: string): Promise<Answer<T>> {
+    const answer = await change(object, call, target);
     if (!answer.ok) return answer;
     try {
       const { messages } = await object.drain(call);

@@ -133,6 +133,23 @@ describe("the price book genai-prices", () => {
     ]);
   });
 
+  it("knows when a price changes: on a date, and by the hour of each day", () => {
+    const changes = (provider: string, model: string, from: string, to: string) =>
+      book
+        .changes({ provider, model, from: Date.parse(from), to: Date.parse(to) })
+        .map((at) => new Date(at).toISOString());
+    expect(changes("openai", "o3", "2025-01-01T00:00:00Z", "2026-01-01T00:00:00Z")).toEqual([
+      "2025-06-10T00:00:00.000Z",
+    ]);
+    expect(changes("openai", "o3", "2025-06-10T00:00:00Z", "2026-01-01T00:00:00Z")).toEqual([]);
+    expect(changes("deepseek", "deepseek-chat", "2026-01-01T00:30:00Z", "2026-01-03T00:30:00Z")).toEqual([
+      "2026-01-01T16:30:00.000Z",
+      "2026-01-02T00:30:00.000Z",
+      "2026-01-02T16:30:00.000Z",
+    ]);
+    expect(changes("openai", "no-such-model", "2025-01-01T00:00:00Z", "2026-01-01T00:00:00Z")).toEqual([]);
+  });
+
   it("reads hours as the package does, those that pass midnight and those of other zones too", () => {
     const times = ["00:00:00Z", "00:30:00Z", "08:00:00+02:00", "16:30:00Z", "23:59:59Z"];
     const ms = fc.integer({ min: 0, max: 4_000_000_000_000 });

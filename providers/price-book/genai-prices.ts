@@ -7,7 +7,7 @@
 import { calcPrice, type ConditionalPrice, type ModelPrice, type TieredPrices } from "@pydantic/genai-prices";
 import { ONE, parseDecimal, type Decimal } from "../../core/decimal";
 import { DIMENSIONS } from "../../core/dimension";
-import type { PriceBook, PriceQuery, UnitPrice } from "../../core/price";
+import type { DatedPriceBook, PriceQuery, UnitPrice } from "../../core/price";
 
 /** The pinned version of the package, recorded on every debit that it prices (a test compares it with package.json). */
 export const GENAI_PRICES_VERSION = "0.1.8";
@@ -18,12 +18,13 @@ const REMEMBERED_NAMES_MAX = 4_096;
 const NAME_CHARS_MAX = 256;
 const DAY_MS = 86_400_000;
 
-/** Names that OpenTelemetry gives to providers and that the package's own matching misses. */
+/** Names that OpenTelemetry and OpenMeter give to providers and that the package's own matching misses. */
 const PROVIDER_IDS: ReadonlyMap<string, string> = new Map([
   ["x_ai", "x-ai"],
   ["az.ai.inference", "azure"],
   ["az.ai.openai", "azure"],
   ["azure.ai.inference", "azure"],
+  ["azure_ai", "azure"],
 ]);
 
 /** How a price's name in the package says its unit: `input_mtok` is the price of 10⁶ `inputTokens`. */
@@ -47,6 +48,9 @@ type Prices = ReadonlyMap<string, UnitPrice>;
 /** The prices of one model in one period of its history. */
 interface Period {
   holds: (at: number) => boolean;
+  /** When it may begin or cease to hold: on one day, and at these times of every day. */
+  dates: readonly number[];
+  timesOfDay: readonly number[];
   /** Ascending. A request is in the tier of the largest threshold that its inputTokens exceed, with all its units. */
   thresholds: readonly Decimal[];
   /** One more than thresholds: prices below the first, above the first, … */
@@ -58,7 +62,7 @@ interface ListedModel {
   secondsMin: Decimal | null;
 }
 
-export function genaiPrices(): PriceBook {
+export function genaiPrices(): DatedPriceBook {
   const models = new Map<string, ListedModel>();
   const names = new Map<string, ListedModel | null>();
 
@@ -94,13 +98,33 @@ export function genaiPrices(): PriceBook {
     unitPrices({ provider, model, quantities, at }) {
       const listed = recall(provider, model);
       if (!listed) return null;
-      // The latest entry whose condition holds; the first is what held before all others.
-      const period = listed.periods.findLast(({ holds }) => holds(at)) ?? listed.periods[0];
+      const period = periodAt(listed, at);
       if (!period) return null;
       const prices = period.tiers[tierOf(period, quantities)] ?? null;
       return prices && listed.secondsMin !== null ? withSecondsMin(prices, listed.secondsMin, quantities) : prices;
     },
+    changes({ provider, model, from, to }) {
+      const listed = recall(provider, model);
+      if (!listed) return [];
+      const edges = listed.periods.flatMap(({ dates, timesOfDay }) => [...dates, ...daily(timesOfDay, from, to)]);
+      return [...new Set(edges)]
+        .filter((at) => at > from && at < to && periodAt(listed, at) !== periodAt(listed, at - 1))
+        .toSorted((a, b) => a - b);
+    },
   };
+}
+
+/** The latest entry whose condition holds; the first is what held before all others. */
+const periodAt = ({ periods }: ListedModel, at: number): Period | undefined =>
+  periods.findLast(({ holds }) => holds(at)) ?? periods[0];
+
+/** These times on every UTC day that [from, to) touches. */
+function daily(timesOfDay: readonly number[], from: number, to: number): number[] {
+  if (timesOfDay.length === 0) return [];
+  const times: number[] = [];
+  for (let day = Math.floor(from / DAY_MS) * DAY_MS; day < to; day += DAY_MS)
+    for (const time of timesOfDay) times.push(day + time);
+  return times;
 }
 
 function tierOf({ thresholds }: Period, quantities: PriceQuery["quantities"]): number {
@@ -112,7 +136,12 @@ function tierOf({ thresholds }: Period, quantities: PriceQuery["quantities"]): n
 function readPeriod({ constraint, prices }: ConditionalPrice): Period {
   const starts = [...new Set(Object.values(prices).flatMap(tierStarts))].sort((a, b) => a - b);
   const tiers = [null, ...starts].map((start) => readPrices(prices, start));
-  return { holds: readConstraint(constraint), thresholds: starts.map((start) => BigInt(start) * ONE), tiers };
+  return {
+    holds: readConstraint(constraint),
+    ...edgesOf(constraint),
+    thresholds: starts.map((start) => BigInt(start) * ONE),
+    tiers,
+  };
 }
 
 const isTiered = (price: number | TieredPrices | undefined): price is TieredPrices => typeof price === "object";
@@ -172,6 +201,16 @@ export function readConstraint(constraint: ConditionalPrice["constraint"]): (at:
         return end < start ? time >= start || time < end : time >= start && time < end;
       };
     }
+  }
+}
+
+function edgesOf(constraint: ConditionalPrice["constraint"]): Pick<Period, "dates" | "timesOfDay"> {
+  if (constraint === undefined) return { dates: [], timesOfDay: [] };
+  switch (constraint.type) {
+    case "start_date":
+      return { dates: [Date.parse(constraint.start_date)], timesOfDay: [] };
+    case "time_of_date":
+      return { dates: [], timesOfDay: [timeOfDayMs(constraint.start_time), timeOfDayMs(constraint.end_time)] };
   }
 }
 

@@ -3,7 +3,7 @@
  * all are kept, so that it needs no test framework.
  */
 import { DIMENSIONS } from "../../core/dimension";
-import type { PriceBook, PriceQuery, UnitPrice } from "../../core/price";
+import type { DatedPriceBook, PriceQuery, UnitPrice } from "../../core/price";
 
 /** Names that no list knows: empty, huge, and those that a careless dictionary finds on every object. */
 const STRANGERS = [
@@ -18,10 +18,12 @@ const STRANGERS = [
   "\u0000",
   "*",
 ];
+/** Long enough for what changes by the hour, and by the season. */
+const PERIOD_MS = 3 * 86_400_000;
 /** More names than any adapter remembers. */
 const NAMES = 10_000;
 
-export function brokenPromises(book: PriceBook, known: readonly PriceQuery[]): string[] {
+export function brokenPromises(book: DatedPriceBook, known: readonly PriceQuery[]): string[] {
   const broken: string[] = [];
   const promise = (kept: boolean, text: string): void => void (kept || broken.push(text));
 
@@ -36,6 +38,7 @@ export function brokenPromises(book: PriceBook, known: readonly PriceQuery[]): s
     const before = [...query.quantities];
     book.unitPrices(query);
     promise(isSame(before, [...query.quantities]), `${what}: quantities are only read`);
+    promiseChanges(book, query, what, promise);
   }
   for (const name of STRANGERS) {
     const quantities = new Map([["inputTokens", 1n]]);
@@ -58,6 +61,30 @@ export function brokenPromises(book: PriceBook, known: readonly PriceQuery[]): s
     "the same query has the same answer, whatever was asked in between",
   );
   return broken;
+}
+
+function promiseChanges(
+  book: DatedPriceBook,
+  { at, ...query }: PriceQuery,
+  what: string,
+  promise: (kept: boolean, text: string) => void,
+): void {
+  const [from, to] = [at - PERIOD_MS, at + PERIOD_MS];
+  const changes = book.changes({ ...query, from, to });
+  promise(
+    changes.every((change, place) => change > (changes[place - 1] ?? from) && change < to),
+    `${what}: changes are ascending, each once, and within the period`,
+  );
+  const prices = (time: number) => book.unitPrices({ ...query, at: time });
+  for (const [place, start] of [from, ...changes].entries()) {
+    const end = changes[place] ?? to;
+    for (const time of [Math.floor((start + end) / 2), end - 1]) {
+      promise(
+        isSame(entries(prices(start)), entries(prices(time))),
+        `${what}: prices stay as they are between two changes`,
+      );
+    }
+  }
 }
 
 function promisePrices(

@@ -66,6 +66,29 @@ export const slug = z
   .max(64)
   .regex(/^[a-z0-9]+(?:[_-][a-z0-9]+)*$/, "must be lower-case letters and digits, in parts joined by - or _");
 
+/** What OpenMeter calls a key: of meters, features, plans. */
+export const resourceKey = z
+  .string()
+  .min(1)
+  .max(64)
+  .regex(/^[a-z0-9]+(?:_[a-z0-9]+)*$/, "must be lower-case letters and digits, in parts joined by _");
+
+/** Text for people; Postgres stores no NUL. */
+export const text = (charsMax: number) =>
+  z
+    .string()
+    .max(charsMax)
+    .refine((value) => !value.includes("\0") && value.isWellFormed(), "must not contain NUL or a lone surrogate");
+
+const METADATA_ENTRIES_MAX = 50;
+/** OpenMeter's Metadata. */
+export const metadata = z
+  .record(name, text(1_024))
+  .refine(
+    (map) => Object.keys(map).length <= METADATA_ENTRIES_MAX,
+    `must have at most ${METADATA_ENTRIES_MAX} entries`,
+  );
+
 /** What a program decides by: ISO-8601 with fixed lengths only. */
 export const duration = z
   .string()

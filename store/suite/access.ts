@@ -27,6 +27,8 @@ import { seedNamespace } from "../seed";
 import { commit, type Store } from "../store";
 import { findWallet, listWallets } from "../wallets";
 import {
+  ALL_CUSTOMERS,
+  ALL_METERS,
   apiKey,
   burnTable,
   DAY_MS,
@@ -318,9 +320,9 @@ async function everything(
       (await listApiKeys(store, namespaceId, WHOLE)).items,
       (await listBurnTables(store, namespaceId, WHOLE)).items,
       (await listBurnTableVersions(store, namespaceId, "standard", WHOLE)).items,
-      (await listMeters(store, namespaceId, WHOLE)).items,
+      await listMeters(store, namespaceId, ALL_METERS),
       (await listObjects(store, namespaceId, WHOLE)).items,
-      (await listCustomers(store, namespaceId, WHOLE)).items,
+      (await listCustomers(store, namespaceId, ALL_CUSTOMERS)).items,
       (await listWallets(store, namespaceId, WHOLE)).items,
       (await listDeadLetters(store, namespaceId, WHOLE)).items,
       await totalByMeter(store, namespaceId, { resolution: "minute", from: 0, to: NOW + 1 }),

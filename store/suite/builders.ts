@@ -3,7 +3,8 @@ import { ulid } from "ulid";
 import type { RatingMessage, Rollup } from "../../schema/messages";
 import type { NewApiKey } from "../api-keys";
 import type { BurnTableRow } from "../burn-tables";
-import type { MeterRow } from "../meters";
+import type { MeterList, MeterRow, NewMeter } from "../meters";
+import type { CustomerList, CustomerRow } from "../customers";
 import { createNamespace, type NewNamespace } from "../namespaces";
 import type { Page, PageRequest } from "../page";
 import type { Store } from "../store";
@@ -12,6 +13,16 @@ export const NOW = Date.UTC(2026, 10, 21, 9, 30);
 export const MINUTE_MS = 60_000;
 export const HOUR_MS = 60 * MINUTE_MS;
 export const DAY_MS = 24 * HOUR_MS;
+/** Every meter there is. */
+export const ALL_METERS: MeterList = { orderBy: "key", order: "ASC", includeDeleted: false, offset: 0, limit: 1_000 };
+/** Every customer there is. */
+export const ALL_CUSTOMERS: CustomerList = {
+  orderBy: "id",
+  order: "ASC",
+  includeDeleted: false,
+  offset: 0,
+  limit: 1_000,
+};
 /** Every window there is. */
 export const EVER = { from: 0, to: NOW + 1_000 * HOUR_MS };
 
@@ -41,7 +52,7 @@ export const apiKey = (of: Partial<NewApiKey> = {}): NewApiKey => ({
   ...of,
 });
 
-export const meter = (of: Partial<MeterRow> = {}): Omit<MeterRow, "deletedAt"> => ({
+export const meter = (of: Partial<MeterRow> = {}): NewMeter => ({
   id: ulid(),
   key: "tokens",
   eventType: "gpt-4",
@@ -52,6 +63,7 @@ export const meter = (of: Partial<MeterRow> = {}): Omit<MeterRow, "deletedAt"> =
   name: null,
   description: null,
   metadata: null,
+  configVersion: 0,
   createdAt: NOW,
   updatedAt: NOW,
   ...of,
@@ -97,6 +109,22 @@ export const rating = (of: Partial<RatingMessage> & { namespaceId: string }): Ra
     home: `${of.namespaceId}/YWNtZQ`,
     createdAt: NOW,
   },
+  ...of,
+});
+
+export const customer = (of: Partial<CustomerRow> & { namespaceId: string }): CustomerRow => ({
+  id: ulid(),
+  key: null,
+  name: "ACME Inc.",
+  home: `${of.namespaceId}/aG9tZQ`,
+  description: null,
+  primaryEmail: null,
+  currency: null,
+  billingAddress: null,
+  metadata: null,
+  createdAt: NOW,
+  updatedAt: NOW,
+  deletedAt: null,
   ...of,
 });
 

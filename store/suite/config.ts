@@ -7,7 +7,7 @@ import { deleteMeter, findMeter, insertMeter, listMeters, updateMeter } from "..
 import { closeNamespace } from "../namespaces";
 import { sql } from "drizzle-orm";
 import { commit, type Statement, type Store } from "../store";
-import { burnTable, everyPage, meter, newNamespace, NOW } from "./builders";
+import { ALL_METERS, burnTable, everyPage, meter, newNamespace, NOW } from "./builders";
 
 const WHOLE = { cursor: null, limit: 100 };
 const stale = { ok: false, refusal: { reason: "stale_version" } };
@@ -43,7 +43,7 @@ export function configSuite(open: () => Store): void {
       const results = await Promise.all(tries);
       expect(results.filter(({ ok }) => ok)).toEqual([{ ok: true, value: { version: from + 1 } }]);
       expect(results.filter(({ ok }) => !ok)).toEqual([stale, stale, stale]);
-      expect((await listMeters(store, namespaceId, WHOLE)).items).toHaveLength(from + 1);
+      expect(await listMeters(store, namespaceId, ALL_METERS)).toHaveLength(from + 1);
     }
     expect((await currentConfig(store, namespaceId))?.version).toBe(3);
   });
@@ -174,11 +174,17 @@ export function configSuite(open: () => Store): void {
     ]);
     await commit(store, [updateMeter(store, namespaceId, next.id, { metadata: { team: "ä'\"" } }, NOW + 5)]);
     expect(await findMeter(store, namespaceId, old.id)).toBe(null);
+    expect(await findMeter(store, namespaceId, old.id, { deleted: true })).toMatchObject({
+      name: "old",
+      deletedAt: NOW,
+    });
+    expect(await findMeter(store, namespaceId, "tokens", { deleted: true })).toMatchObject({ id: next.id });
     expect(await findMeter(store, namespaceId, "tokens")).toEqual({
       ...next,
       namespaceId,
       metadata: { team: "ä'\"" },
       updatedAt: NOW + 5,
+      foldedAt: null,
       deletedAt: null,
     });
   });
@@ -192,6 +198,7 @@ export function configSuite(open: () => Store): void {
       keys.map((key) => insertMeter(store, namespaceId, meter({ key }))),
     );
     const byBytes = [...keys].sort();
-    expect((await everyPage((page) => listMeters(store, namespaceId, page), 3)).map(({ key }) => key)).toEqual(byBytes);
+    const listed = await listMeters(store, namespaceId, ALL_METERS);
+    expect(listed.map(({ key }) => key)).toEqual(byBytes);
   });
 }

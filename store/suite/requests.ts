@@ -21,7 +21,7 @@ import {
 } from "../idempotency";
 import { insertMeter, listMeters } from "../meters";
 import { commit, type Store } from "../store";
-import { everyPage, meter, newNamespace, NOW } from "./builders";
+import { ALL_METERS, everyPage, meter, newNamespace, NOW } from "./builders";
 
 const WHOLE = { cursor: null, limit: 100 };
 
@@ -54,7 +54,7 @@ export function requestSuite(open: () => Store): void {
       ...rememberAnswer(open(), namespaceId, answer(of)),
     ]);
   const madeMeters = async (namespaceId: string) =>
-    (await listMeters(open(), namespaceId, WHOLE)).items.map(({ key }) => key);
+    (await listMeters(open(), namespaceId, ALL_METERS)).map(({ key }) => key);
 
   it("remembers an answer together with the change it reports, or neither", async () => {
     const store = open();

@@ -159,7 +159,7 @@ describe("the dedup index", () => {
     expect(() => owner.index.add("late", 1, 9)).toThrow("in the order of the log");
     owner.append(1);
     expect(() => owner.index.add("source\u00002-0", 2, 0)).toThrow("recorded once");
-    expect(() => owner.index.add("far", 3, 65_536)).toThrow("fits a number");
+    expect(() => owner.index.add("far", 3, 65_536)).toThrow("fits its 8 bytes");
   });
 
   it("reads nothing into being: an object without tables has no keys", () => {

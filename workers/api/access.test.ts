@@ -33,6 +33,15 @@ const BODIES: Record<string, unknown> = {
   "wallets.grant": { amount: 5, kind: "promo" },
   "wallets.voidGrant": {},
   "deadLetters.replay": {},
+  "features.create": { key: "intruders", name: "Intruder's" },
+  "featureCosts.query": {},
+  "customers.create": { key: "intruders", name: "Intruder's" },
+  "customers.update": { key: "victim", name: "Intruder's" },
+  "subjects.upsert": [{ key: "victim", displayName: "Intruder's" }],
+  "portalTokens.create": { subject: "victim" },
+  "portalTokens.invalidate": { subject: "victim" },
+  "otlp.traces": { resourceSpans: [] },
+  "otlp.logs": { resourceLogs: [] },
 };
 
 const worker = startWorker();
@@ -81,6 +90,22 @@ beforeAll(async () => {
     key,
     body: { name: "spare", scopes: ["read"] },
   });
+  const customer = await worker.call<{ id: string }>("POST", "/api/v1/customers", {
+    key,
+    body: { key: "victim", name: "Of the victim", usageAttribution: { subjectKeys: ["victim's"] } },
+  });
+  const subject = await worker.call<{ id: string }[]>("POST", "/api/v1/subjects", {
+    key,
+    body: [{ key: "victim's", displayName: "Of the victim" }],
+  });
+  const feature = await worker.call<{ id: string }>("POST", "/api/v1/features", {
+    key,
+    body: { key: "victims", name: "Of the victim" },
+  });
+  const token = await worker.call<{ id: string }>("POST", "/api/v1/portal/tokens", {
+    key,
+    body: { subject: "victim" },
+  });
   const letterId = "01JD8ZQ6M5T9W3XK2V7B4C1N0R";
   await recordDeadLetters(worker.context().store, [
     {
@@ -101,6 +126,10 @@ beforeAll(async () => {
     "apiKeys.revoke.id": apiKey.body.id,
     "apiKeys.rotate.id": apiKey.body.id,
     "deadLetters.replay.id": letterId,
+    customerIdOrKey: customer.body.id,
+    subjectIdOrKey: subject.body[0]!.id,
+    featureId: feature.body.id,
+    "portal token": token.body.id,
     file: "swagger-ui.css",
   };
   untouched = await everythingOf(victim);

@@ -24,11 +24,12 @@ const SCHEME = "Bearer ";
 /** What a key can look like; anything else costs no query. */
 const KEY = /^tg_[A-Za-z0-9_-]{1,128}$/;
 
-const refused = (detail: string): Problem => new Problem(401, detail, { headers: { "www-authenticate": "Bearer" } });
+export const refused = (detail: string): Problem => new Problem(401, detail, { headers: { "www-authenticate": "Bearer" } });
 
-function bearer(request: Request): string {
+/** What was sent in place of `what`. */
+export function bearer(request: Request, what = "your API key"): string {
   const header = request.headers.get("authorization");
-  if (header === null) throw refused("send your API key as `Authorization: Bearer <key>`");
+  if (header === null) throw refused(`send ${what} as \`Authorization: Bearer <key>\``);
   // RFC 9110: the scheme's name has no case.
   if (!header.startsWith(SCHEME) && header.slice(0, SCHEME.length).toLowerCase() !== SCHEME.toLowerCase()) {
     throw refused("the Authorization header must be `Bearer <key>`");

@@ -24,6 +24,8 @@ const calls: [path: string, body: unknown, another: unknown][] = [
     { customer: "u", feature: "f", usage: { tokens: 1 } },
     { customer: "u", feature: "f", usage: { tokens: 2 } },
   ],
+  ["/api/v1/customers", { key: "k", name: "a" }, { key: "l", name: "a" }],
+  ["/api/v1/subjects", [{ key: "a" }], [{ key: "b" }]],
   ["/api/v1/wallets/u/grants", { amount: 1, kind: "paid" }, { amount: 2, kind: "paid" }],
 ];
 

@@ -75,7 +75,7 @@ export async function once<R extends Reply>(
   }
   const before = await findAnswer(context.store, namespaceOf(caller), key, context.now());
   if (before !== null) return repeat(caller, before, key, fingerprint);
-  const reply = await change(({ status, body }) =>
+  const remember: Remember = ({ status, body }) =>
     rememberAnswer(context.store, namespaceOf(caller), {
       key,
       route: route.path,
@@ -83,11 +83,18 @@ export async function once<R extends Reply>(
       status,
       response: seal(caller, key, JSON.stringify(body)),
       createdAt: context.now(),
-    }),
-  );
-  if (reply !== null) return reply;
+    });
+  let refused: unknown = new Error("an Idempotency-Key was taken, yet nobody has it");
+  try {
+    const reply = await change(remember);
+    if (reply !== null) return reply;
+  } catch (error) {
+    // What it met may be what the same request, sent twice at a time, has just made.
+    if (!(error instanceof Problem && error.status === 409)) throw error;
+    refused = error;
+  }
   const winner = await findAnswer(context.store, namespaceOf(caller), key, context.now());
-  if (winner === null) throw new Error("an Idempotency-Key was taken, yet nobody has it");
+  if (winner === null) throw refused;
   return repeat(caller, winner, key, fingerprint);
 }
 

@@ -121,7 +121,8 @@ const bodyOf = (
 
 /** What the router can answer for a route, then what the route says of itself. */
 function refusalsOf({ access, params, query, body, idempotency, refusals }: Route): [status: string, said: string][] {
-  if (access === "public") return [];
+  // What opens a public route, if anything does, is its own business.
+  if (access === "public") return Object.entries(refusals ?? {});
   const said: { [status: number]: string } = { 401: "No key, or one that does not open this." };
   if (params || query || body || idempotency)
     said[400] = "Something in the request is wrong; `validationErrors` says what.";

@@ -148,6 +148,8 @@ export function refusalProblem(refusal: Refusal): Problem {
       return new Problem(404, refusal.detail, { code: "unknown-event" });
     case "already_voided":
       return new Problem(409, refusal.detail, { code: "already-voided" });
+    case "unknown_meter":
+      return tryAgain("the meter has just been changed or deleted; ask again");
     case "folding":
       return folding("log entries", refusal);
     case "grant_closed":

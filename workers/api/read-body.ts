@@ -21,8 +21,26 @@ export async function readText(request: Request, bytesMax: number): Promise<stri
   if (encoding !== null && encoding !== "identity") throw new Problem(415, "the body must not be compressed");
   const length = request.headers.get("content-length");
   if (length !== null && Number(length) > bytesMax) throw tooLarge(bytesMax);
-  const bytes = Buffer.from(length === null ? await readStream(request, bytesMax) : await request.arrayBuffer());
+  const bytes = Buffer.from(length === null ? await readStream(request.body, bytesMax) : await request.arrayBuffer());
   if (bytes.byteLength > bytesMax) throw tooLarge(bytesMax);
+  return textOf(bytes);
+}
+
+/** A body that may be compressed; `bytesMax` holds for what comes out of it. */
+export async function readBytes(request: Request, bytesMax: number): Promise<Buffer> {
+  const encoding = request.headers.get("content-encoding") ?? "identity";
+  if (encoding === "identity") return Buffer.from(await readStream(request.body, bytesMax));
+  if (encoding !== "gzip") throw new Problem(415, "the body may be compressed with gzip only");
+  const plain = request.body?.pipeThrough(new DecompressionStream("gzip")) ?? null;
+  try {
+    return Buffer.from(await readStream(plain, bytesMax));
+  } catch (error) {
+    if (error instanceof Problem) throw error;
+    throw new Problem(400, "the body is not valid gzip");
+  }
+}
+
+export function textOf(bytes: Buffer): string {
   // Replacement characters would make two different ids the same. TextDecoder would check too, but gives ASCII as a two-byte
   // string, which makes everything that is read out of it slower.
   if (!isUtf8(bytes)) throw new Problem(400, "the body is not valid UTF-8");
@@ -33,10 +51,10 @@ export async function readText(request: Request, bytesMax: number): Promise<stri
 const BYTE_ORDER_MARK = 0xfeff;
 
 /** A body of unannounced length is counted while it arrives. */
-async function readStream(request: Request, bytesMax: number): Promise<ArrayBuffer> {
+async function readStream(body: ReadableStream | null, bytesMax: number): Promise<ArrayBuffer> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
+  for await (const chunk of (body ?? []) as AsyncIterable<Uint8Array>) {
     bytes += chunk.byteLength;
     if (bytes > bytesMax) throw tooLarge(bytesMax);
     chunks.push(chunk);

@@ -46,8 +46,9 @@ describe("every minute", () => {
       valueProperty: "$.tokens",
       groupBy: {},
     };
-    const unnamed = { eventFrom: null, name: null, description: null, metadata: null, createdAt: 1, updatedAt: 1 };
-    await commit(store, [insertMeter(store, id, { ...meter, ...unnamed })]);
+    const unnamed = { eventFrom: null, name: null, description: null, metadata: null };
+    const dated = { configVersion: 1, createdAt: 1, updatedAt: 1 };
+    await commit(store, [insertMeter(store, id, { ...meter, ...unnamed, ...dated })]);
     const at = Math.floor((worker.now() - MINUTE_RETENTION_MS) / (15 * 60_000)) * 15 * 60_000 - HOUR_MS;
     const rollup = {
       meter: "tokens",

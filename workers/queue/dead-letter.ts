@@ -1,22 +1,37 @@
 /** A message that is given up: recorded once with its reason, however often the queue delivers it. */
 import { encodeTime } from "ulid";
 import { base32 } from "../../core/journal";
+import { decodeArchiveMessage, type BytesRecord } from "../../schema/messages";
 import type { Context } from "../context";
 import type { NewDeadLetter } from "../../store/dead-letters";
 
-export type QueueName = "rating" | "spill" | "dead";
+export type QueueName = "rating" | "spill" | "archive" | "dead";
 
 export function deadLetter(context: Context, queue: string, message: Message, reason: string): NewDeadLetter {
-  const body = message.body as { namespaceId?: unknown } | null | undefined;
+  const body = storable(message.body) as { namespaceId?: unknown } | null | undefined;
   return {
     id: letterId(context, message),
     namespaceId: typeof body?.namespaceId === "string" ? body.namespaceId : null,
     queue,
-    body: JSON.stringify(message.body) ?? "null",
+    body: JSON.stringify(body) ?? "null",
     reason,
     attempts: message.attempts,
     createdAt: context.now(),
   };
+}
+
+/** A message of bytes as JSON can carry it. */
+function storable(body: unknown): unknown {
+  if (!(body instanceof ArrayBuffer)) return body;
+  return { v: 1, namespaceId: namespaceOf(body), base64: Buffer.from(body).toString("base64") } satisfies BytesRecord;
+}
+
+function namespaceOf(body: ArrayBuffer): string | null {
+  try {
+    return decodeArchiveMessage(body).header.namespaceId;
+  } catch {
+    return null;
+  }
 }
 
 /** A ULID of the message's own time and id: the second delivery is the first. */

@@ -27,6 +27,7 @@ export async function consumeDead(batch: MessageBatch, context: Context): Promis
 
 /** A dead letter does not say which queue it comes from; its shape does. */
 function sourceOf(body: unknown): QueueName {
+  if (body instanceof ArrayBuffer) return "archive";
   if (spillMessage.safeParse(body).success) return "spill";
   return ratingMessage.safeParse(body).success ? "rating" : "dead";
 }

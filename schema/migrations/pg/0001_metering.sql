@@ -101,15 +101,20 @@ ALTER TABLE "meters" ADD COLUMN "config_version" bigint DEFAULT 0 NOT NULL;--> s
 ALTER TABLE "meters" ADD COLUMN "folded_at" bigint;--> statement-breakpoint
 ALTER TABLE "objects" ADD COLUMN "folded_version" bigint DEFAULT 0 NOT NULL;--> statement-breakpoint
 ALTER TABLE "objects" ADD COLUMN "archived_seq" bigint DEFAULT 0 NOT NULL;--> statement-breakpoint
+ALTER TABLE "objects" ADD COLUMN "today" bigint DEFAULT 0 NOT NULL;--> statement-breakpoint
+ALTER TABLE "objects" ADD COLUMN "today_counts" text collate "C";--> statement-breakpoint
+ALTER TABLE "objects" ADD COLUMN "closed" smallint DEFAULT 0 NOT NULL;--> statement-breakpoint
 ALTER TABLE "customers" ADD COLUMN "description" text collate "C";--> statement-breakpoint
 ALTER TABLE "customers" ADD COLUMN "primary_email" text collate "C";--> statement-breakpoint
 ALTER TABLE "customers" ADD COLUMN "currency" text collate "C";--> statement-breakpoint
 ALTER TABLE "customers" ADD COLUMN "billing_address" text collate "C";--> statement-breakpoint
 ALTER TABLE "customers" ADD COLUMN "metadata" text collate "C";--> statement-breakpoint
 ALTER TABLE "customers" ADD COLUMN "updated_at" bigint DEFAULT 0 NOT NULL;--> statement-breakpoint
+ALTER TABLE "wallets" ADD COLUMN "closed" smallint DEFAULT 0 NOT NULL;--> statement-breakpoint
 CREATE UNIQUE INDEX "customer_subjects_key" ON "customer_subjects" USING btree ("namespace_id","subject_key") WHERE removed_at is null;--> statement-breakpoint
 CREATE INDEX "customer_subjects_customer" ON "customer_subjects" USING btree ("namespace_id","customer_id");--> statement-breakpoint
 CREATE INDEX "customer_subjects_unlinked" ON "customer_subjects" USING btree ("namespace_id","created_at") WHERE linked_at is null;--> statement-breakpoint
 CREATE INDEX "merges_open" ON "merges" USING btree ("namespace_id","started_at") WHERE finished_at is null;--> statement-breakpoint
 CREATE UNIQUE INDEX "subjects_key" ON "subjects" USING btree ("namespace_id","key") WHERE deleted_at is null;--> statement-breakpoint
-CREATE UNIQUE INDEX "features_key" ON "features" USING btree ("namespace_id","key") WHERE archived_at is null;
+CREATE UNIQUE INDEX "features_key" ON "features" USING btree ("namespace_id","key") WHERE archived_at is null;--> statement-breakpoint
+CREATE INDEX "meters_unfolded" ON "meters" USING btree ("namespace_id","config_version") WHERE folded_at is null and deleted_at is null;

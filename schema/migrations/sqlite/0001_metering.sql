@@ -105,11 +105,16 @@ CREATE TABLE `archive_parts` (
 --> statement-breakpoint
 ALTER TABLE `meters` ADD `config_version` integer DEFAULT 0 NOT NULL;--> statement-breakpoint
 ALTER TABLE `meters` ADD `folded_at` integer;--> statement-breakpoint
+CREATE INDEX `meters_unfolded` ON `meters` (`namespace_id`,`config_version`) WHERE folded_at is null and deleted_at is null;--> statement-breakpoint
 ALTER TABLE `objects` ADD `folded_version` integer DEFAULT 0 NOT NULL;--> statement-breakpoint
 ALTER TABLE `objects` ADD `archived_seq` integer DEFAULT 0 NOT NULL;--> statement-breakpoint
+ALTER TABLE `objects` ADD `today` integer DEFAULT 0 NOT NULL;--> statement-breakpoint
+ALTER TABLE `objects` ADD `today_counts` text;--> statement-breakpoint
+ALTER TABLE `objects` ADD `closed` integer DEFAULT 0 NOT NULL;--> statement-breakpoint
 ALTER TABLE `customers` ADD `description` text;--> statement-breakpoint
 ALTER TABLE `customers` ADD `primary_email` text;--> statement-breakpoint
 ALTER TABLE `customers` ADD `currency` text;--> statement-breakpoint
 ALTER TABLE `customers` ADD `billing_address` text;--> statement-breakpoint
 ALTER TABLE `customers` ADD `metadata` text;--> statement-breakpoint
-ALTER TABLE `customers` ADD `updated_at` integer DEFAULT 0 NOT NULL;
+ALTER TABLE `customers` ADD `updated_at` integer DEFAULT 0 NOT NULL;--> statement-breakpoint
+ALTER TABLE `wallets` ADD `closed` integer DEFAULT 0 NOT NULL;

@@ -1,10 +1,11 @@
 /** Dead letters of a namespace: listed with their reason, applied again on request. */
 import { formatInstant } from "../../../core/instant";
 import { deadLetters } from "../../../schema/contract/dead-letters";
-import { ratingMessage, spillMessage } from "../../../schema/messages";
+import { bytesRecord, decodeArchiveMessage, ratingMessage, spillMessage } from "../../../schema/messages";
 import { applyRating } from "../../../store/apply-rating";
 import { findDeadLetter, listDeadLetters, markReplayed, type DeadLetter } from "../../../store/dead-letters";
-import type { Context } from "../../context";
+import { causeOf, type Context } from "../../context";
+import { fileNow } from "../../queue/archive";
 import * as spill from "../../queue/spill";
 import { implement } from "../app";
 import { listReply, pageRequest } from "../page";
@@ -39,8 +40,20 @@ export const deadLetterRoutes = implement<typeof deadLetters>(deadLetters, {
 async function applyAgain(context: Context, body: unknown): Promise<string | null> {
   const events = spillMessage.safeParse(body);
   if (events.success) return spill.apply(context, events.data);
+  const bytes = bytesRecord.safeParse(body);
+  if (bytes.success) return archiveAgain(context, Buffer.from(bytes.data.base64, "base64"));
   const totals = ratingMessage.safeParse(body);
   if (!totals.success) return "it is no message of ours";
   await applyRating(context.store, [totals.data]);
   return null;
+}
+
+async function archiveAgain(context: Context, bytes: Uint8Array): Promise<string | null> {
+  try {
+    await fileNow(context, decodeArchiveMessage(bytes));
+    return null;
+  } catch (error) {
+    context.report("a dead letter could not be archived", { cause: causeOf(error) });
+    return error instanceof Error ? error.message : String(error);
+  }
 }

@@ -48,14 +48,7 @@ export const eventRoutes = implement<typeof events>(events, {
         await claim({ ...ask, fingerprint: fingerprintOf(context, request, text) }, events.ingest);
       }
       const tenant: Tenant = clockMs === undefined ? principal : { ...principal, clockMs };
-      const parts = read.value;
-      const asked = prefersAsync(request);
-      if (!canSpill(context) || !(asked || parts.length > CUSTOMERS_PER_CALL_MAX))
-        return record(context, tenant, parts, json.plain);
-      const { messages, left } = spillable(context, tenant, parts);
-      await spill(context, messages);
-      await record(context, tenant, left, json.plain);
-      return new Response(null, { status: 202, headers: asked ? { "preference-applied": "respond-async" } : {} });
+      return recordParts(context, tenant, read.value, json.plain, prefersAsync(request));
     },
   },
 
@@ -76,6 +69,22 @@ export const eventRoutes = implement<typeof events>(events, {
     return { status: 200, body: total };
   },
 });
+
+/** 204: all of it is durable and counted; 202: it is in the overflow queue, because `asked`, or because it is too much for one call. */
+export async function recordParts(
+  context: Context,
+  tenant: Tenant,
+  parts: readonly Part[],
+  plain: boolean,
+  asked = false,
+): Promise<Response> {
+  if (!canSpill(context) || !(asked || parts.length > CUSTOMERS_PER_CALL_MAX))
+    return record(context, tenant, parts, plain);
+  const { messages, left } = spillable(context, tenant, parts);
+  await spill(context, messages);
+  await record(context, tenant, left, plain);
+  return new Response(null, { status: 202, headers: asked ? { "preference-applied": "respond-async" } : {} });
+}
 
 /** RFC 7240, as far as one token needs it. */
 const prefersAsync = (request: Request): boolean =>

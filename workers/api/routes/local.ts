@@ -6,11 +6,11 @@
 import * as z from "zod";
 import type { Meter } from "../../../core/meter";
 import { SCOPES } from "../../../schema/contract/route";
-import { insertMeter } from "../../../store/meters";
 import { findNamespace } from "../../../store/namespaces";
 import { seedNamespace } from "../../../store/seed";
 import { publish } from "../../config";
 import type { Context } from "../../context";
+import { withMeters, type MadeMeter } from "../../meters";
 import type { Mounted } from "../app";
 import { sameText } from "../auth";
 import { newApiKey } from "../new-key";
@@ -81,17 +81,20 @@ async function seed(context: Context, apiKey: string): Promise<void> {
   const made = await findNamespace(store, LOCAL_NAMESPACE);
   if (made === null) throw notFound("the namespace that was just made");
   const now = context.now();
-  const meters = METERS.map((meter): Meter => ({ ...meter, id: context.newId(), eventFrom: null, createdAt: now }));
+  const meters = METERS.map((meter): MadeMeter => ({
+    ...meter,
+    id: context.newId(),
+    eventFrom: null,
+    name: meter.key,
+    description: null,
+    metadata: null,
+    createdAt: now,
+    updatedAt: now,
+  }));
   await publish(
     context,
     made.id,
-    (current) => ({
-      snapshot: { burnTables: current.burnTables, defaults: current.defaults, meters },
-      statements: meters.map((meter) =>
-        insertMeter(store, made.id, { ...meter, name: meter.key, description: null, metadata: null, updatedAt: now }),
-      ),
-      answer: null,
-    }),
+    (current) => ({ ...withMeters(context, made.id, current, meters), answer: null }),
     // The meters exist: another start was faster.
     () => "stop",
   );

@@ -37,12 +37,13 @@ export const trackRoutes = implement<typeof track>(track, {
       const read = readTrack(body, newId, now);
       if (read instanceof BadField) throw invalid([{ field: read.field, message: read.message }]);
       const { event, enforce } = read;
-      event.subject = await subjectOf(context, tenant, event.subject);
+      const customer = event.subject;
+      event.subject = await subjectOf(context, tenant, customer);
       // The object compares within one customer and source; that the key came with this very body is the store's to know.
       if (idempotencyKey !== null)
         await claim({ ...ask, fingerprint: fingerprintOf(context, request, text) }, track.track);
       const eventJson = JSON.stringify(event);
-      const tracked = await requireCustomer(context, tenant, event.subject, (object, call) =>
+      const tracked = await requireCustomer(context, tenant, customer, (object, call) =>
         object.track(call, { eventJson, enforce }),
       );
       const { eventId, duplicate, cost, wallet } = tracked;

@@ -1,0 +1,77 @@
+/**
+ * Objects whose data moves into another object: which, and whether it is done. The move itself is journaled in the object that moves
+ * (durable-objects/); these rows are how the control plane finds it again, and why a query of the namespace waits.
+ */
+import { and, asc, eq, isNull } from "drizzle-orm";
+import { commit, type Store } from "./store";
+
+export interface Merge {
+  /** The source's name: an object moves into another once in its life. */
+  id: string;
+  /** Object names. */
+  source: string;
+  home: string;
+}
+
+/** The oldest first. */
+export async function openMerges(store: Store, namespaceId: string, limit: number): Promise<Merge[]> {
+  const { merges } = store.tables;
+  return store.db
+    .select({ id: merges.id, source: merges.source, home: merges.home })
+    .from(merges)
+    .where(and(eq(merges.namespaceId, namespaceId), isNull(merges.finishedAt)))
+    .orderBy(asc(merges.startedAt))
+    .limit(limit);
+}
+
+/** Answers the merge of this source: the one that is asked for, or the one that there has been before. */
+export async function startMerge(
+  store: Store,
+  namespaceId: string,
+  { source, home }: Omit<Merge, "id">,
+  now: number,
+): Promise<Merge> {
+  const { merges } = store.tables;
+  const row = { namespaceId, id: source, source, home, startedAt: now };
+  await commit(store, [store.db.insert(merges).values(row).onConflictDoNothing()]);
+  const [merge] = await store.db
+    .select({ id: merges.id, source: merges.source, home: merges.home })
+    .from(merges)
+    .where(and(eq(merges.namespaceId, namespaceId), eq(merges.id, source)));
+  if (merge === undefined) throw new Error("a merge was started, yet there is none");
+  return merge;
+}
+
+export async function finishMerge(store: Store, namespaceId: string, id: string, now: number): Promise<void> {
+  const { merges } = store.tables;
+  await commit(store, [
+    store.db
+      .update(merges)
+      .set({ finishedAt: now })
+      .where(and(eq(merges.namespaceId, namespaceId), eq(merges.id, id), isNull(merges.finishedAt))),
+  ]);
+}
+
+/** Refused before anything moved: as if it had never been asked for. */
+export async function abandonMerge(store: Store, namespaceId: string, id: string): Promise<void> {
+  const { merges } = store.tables;
+  await commit(store, [
+    store.db
+      .delete(merges)
+      .where(and(eq(merges.namespaceId, namespaceId), eq(merges.id, id), isNull(merges.finishedAt))),
+  ]);
+}
+
+/** Where anything is left to be done for names or merges, of all namespaces: what is done is not read. For the cron. */
+export async function namespacesToLink(store: Store, limit: number): Promise<string[]> {
+  const { customerSubjects, merges } = store.tables;
+  const [unlinked, unmerged] = await Promise.all([
+    store.db
+      .selectDistinct({ id: customerSubjects.namespaceId })
+      .from(customerSubjects)
+      .where(isNull(customerSubjects.linkedAt))
+      .limit(limit),
+    store.db.selectDistinct({ id: merges.namespaceId }).from(merges).where(isNull(merges.finishedAt)).limit(limit),
+  ]);
+  return [...new Set([...unlinked, ...unmerged].map(({ id }) => id))];
+}
