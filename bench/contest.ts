@@ -19,6 +19,8 @@ export interface Route {
   method: LoadPlan["method"];
   path: string;
   contentType?: string;
+  /** Default: the seeded key. */
+  authorization?: string;
 }
 
 export interface Contender {
@@ -95,7 +97,7 @@ export async function play(
 
 export const planOf = (
   { port }: Instance,
-  { method, path, contentType }: Route,
+  { method, path, contentType, authorization = AUTHORIZATION }: Route,
   stream: Stream,
   offset: number,
   count: number,
@@ -103,7 +105,7 @@ export const planOf = (
   port,
   method,
   path,
-  headers: { authorization: AUTHORIZATION, ...(contentType && { "content-type": contentType }) },
+  headers: { authorization, ...(contentType && { "content-type": contentType }) },
   stream,
   offset,
   count,

@@ -94,6 +94,7 @@ async function count(
     objectRows: after.objectRows - before.objectRows,
     alarms: after.alarms - before.alarms,
     d1Rows: after.d1Rows - before.d1Rows,
+    d1RowsRead: after.d1RowsRead - before.d1RowsRead,
     statements: Object.fromEntries(
       Object.entries(after.statements).map(([name, rows]) => [name, rows - (before.statements[name] ?? 0)]),
     ),

@@ -8,13 +8,26 @@ import { eventsCpu, trackCpu, walletCpu } from "./cpu-figures";
 import type { Bench, Figure } from "./figure";
 import { dedup } from "./dedup";
 import { longLog } from "./long-log";
+import { fiveMeters, twentyMeters } from "./meters";
+import { longQuery, namespaceQuery } from "./queries";
 import { closeAll } from "./instance";
 import { startLoad } from "./load";
 import { rowWrites } from "./row-writes";
 import { describeMachine, printTable, writeJson, type Run } from "./report";
 
 /** A figure is a file that exports it and a place in this list. */
-const FIGURES: Figure[] = [trackCpu, eventsCpu, walletCpu, rowWrites, longLog, dedup];
+const FIGURES: Figure[] = [
+  trackCpu,
+  eventsCpu,
+  walletCpu,
+  rowWrites,
+  longLog,
+  dedup,
+  fiveMeters,
+  twentyMeters,
+  longQuery,
+  namespaceQuery,
+];
 
 const { values } = parseArgs({ options: { quick: { type: "boolean", default: false }, only: { type: "string" } } });
 const only = values.only?.split(",");

@@ -11,6 +11,7 @@ export interface WriteCounts {
   objectRows: number;
   alarms: number;
   d1Rows: number;
+  d1RowsRead: number;
   /** By kind of statement: where the rows come from. */
   statements: Record<string, number>;
 }
@@ -21,7 +22,7 @@ export interface Inside {
   logRows: number;
 }
 
-const counts: WriteCounts = { objectRows: 0, alarms: 0, d1Rows: 0, statements: {} };
+const counts: WriteCounts = { objectRows: 0, alarms: 0, d1Rows: 0, d1RowsRead: 0, statements: {} };
 
 function count(kind: "objectRows" | "d1Rows", sql: string, rows: number): void {
   if (rows === 0) return;
@@ -73,6 +74,15 @@ export class Customer extends Product {
     super(ctx, env);
   }
 
+  /** Reads the whole log and does nothing with it: the least that counting it again must do. */
+  benchInflate(): number {
+    const { store } = this as unknown as { store: { log: { forward(from: number): Iterable<{ json: string }> } } };
+    let events = 0;
+    for (const { json } of store.log.forward(1))
+      events += (JSON.parse(json) as { events?: unknown[] }).events?.length ?? 0;
+    return events;
+  }
+
   benchInside(): Inside {
     // Private to TypeScript, not to the platform.
     const { store } = this as unknown as {
@@ -87,7 +97,7 @@ export class Customer extends Product {
 // ---- D1: all roads of its client go through the session's two calls
 
 interface D1Answer {
-  meta: { rows_written: number };
+  meta: { rows_written: number; rows_read: number };
 }
 
 function instrumentD1(db: D1Database): void {
@@ -96,8 +106,10 @@ function instrumentD1(db: D1Database): void {
   if (patched.has(prototype)) return;
   patched.add(prototype);
   const counted = async (answers: Promise<D1Answer | D1Answer[]>, texts: string[]) => {
-    for (const [index, answer] of [await answers].flat().entries())
+    for (const [index, answer] of [await answers].flat().entries()) {
       count("d1Rows", texts[index] ?? "?", answer.meta.rows_written);
+      counts.d1RowsRead += answer.meta.rows_read;
+    }
   };
   const ignore = () => undefined; // the caller hears of it
   patch(
@@ -122,6 +134,7 @@ export default {
     instrumentD1(env.DB);
     const { pathname, searchParams } = new URL(request.url);
     if (pathname === "/__bench/writes") return Response.json(counts);
+    if (pathname === "/__bench/inflate") return inflated(env, searchParams.get("object") ?? "");
     if (pathname === "/__bench/inside") return inside(env, searchParams.get("object") ?? "");
     return worker.fetch(request, env, lifetime);
   },
@@ -130,6 +143,11 @@ export default {
     return worker.queue(batch, env, lifetime);
   },
 } satisfies ExportedHandler<Env>;
+
+async function inflated(env: Env, name: string): Promise<Response> {
+  const object = env.CUSTOMER.getByName(name) as unknown as { benchInflate(): Promise<number> };
+  return Response.json(await object.benchInflate());
+}
 
 async function inside(env: Env, name: string): Promise<Response> {
   const object = env.CUSTOMER.getByName(name) as unknown as { benchInside(): Promise<Inside> };

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { correctionLine, entryLines, readLine, type LineSource } from "./archive-line";
+import { amendingLine, correctionLine, entryLines, isLaterLine, readLine, type LineSource } from "./archive-line";
 import type { Json, UsageEvent } from "./event";
 import { parseExact } from "./exact-json";
 import { encodeEntry, type LogEntry } from "./log-entry";
@@ -103,6 +103,7 @@ describe("the lines of a log entry", () => {
             storedAt: AT,
             customerId: null,
             unrated: unrated.includes(index),
+            amends: null,
             correction: null,
           })),
         );
@@ -203,6 +204,12 @@ describe("the lines of a log entry", () => {
       event: { id, time: 5 },
       correction: { kind: "amend", of: mark.of, present: mark.present, reason: mark.reason },
     });
+    const amended = readLine(amendingLine(linesOf(entry).lines[0]!, mark.of).text);
+    expect(amended).toMatchObject({ seq: 7, index: 0, event: { id }, amends: mark.of, correction: null });
+    // Its correction came before it, and what was before that before both.
+    expect(isLaterLine(amended, readLine(text))).toBe(true);
+    expect(isLaterLine(readLine(text), { storedAt: AT, seq: 6, index: 3 })).toBe(true);
+    expect(isLaterLine(readLine(text), { storedAt: AT + 1, seq: 6, index: 3 })).toBe(false);
     expect(readLine(correctionLine(SOURCE, { ...mark, place: 2, present: null }).text)).toMatchObject({
       index: -3,
       correction: { kind: "void", present: null },

@@ -138,14 +138,18 @@ function extended(event: string): string {
   return text === "" ? "" : `,${text}`;
 }
 
+/** Where an event was accepted. */
+export type AcceptedAt = EventRef & { object: string };
+
 /** A correction of a recorded event, as its object knows it. */
 export interface CorrectionMark {
   /** The correcting entry and when it was accepted; which of its corrections. */
   seq: number;
   at: number;
   place: number;
-  /** The version that no longer counts, where it was accepted; the day of its time is where readers meet it. */
-  of: EventRef & { object: string };
+  /** The version that no longer counts; of an event that has moved in, where that was first accepted. */
+  of: AcceptedAt;
+  /** That version: the day of its time is where readers meet it. */
   event: Pick<UsageEvent, "id" | "source" | "type" | "subject" | "time">;
   /** Where the version that counts from now on is; null: voided. */
   present: EventRef | null;
@@ -162,6 +166,12 @@ export function correctionLine(source: LineSource, mark: CorrectionMark): Line {
   return { time, text: `${before}${attributes}${after}${-1 - place}${stored},"correction":${correction}}` };
 }
 
+/** The line of a version that replaces another one. */
+export const amendingLine = ({ time, text }: Line, amends: AcceptedAt): Line => ({
+  time,
+  text: `${text.slice(0, -1)},"amends":${JSON.stringify(amends)}}`,
+});
+
 /** A line that was read back. */
 export interface ArchivedLine extends EventRef {
   object: string;
@@ -170,6 +180,8 @@ export interface ArchivedLine extends EventRef {
   storedAt: number;
   customerId: string | null;
   unrated: boolean;
+  /** The version that this one replaces; null: it replaces none. */
+  amends: AcceptedAt | null;
   /** null: the line is an event. */
   correction: (Pick<CorrectionMark, "of" | "present" | "reason"> & { kind: "void" | "amend" }) | null;
 }
@@ -185,6 +197,7 @@ type StoredLine = Omit<UsageEvent, "time" | "ext"> & {
   storedAt: string;
   customerId?: string;
   unrated?: true;
+  amends?: AcceptedAt;
   correction?: NonNullable<ArchivedLine["correction"]>;
 };
 
@@ -201,6 +214,7 @@ export function readLine(text: string): ArchivedLine {
     storedAt,
     customerId,
     unrated,
+    amends,
     correction,
     ...rest
   } = line;
@@ -213,6 +227,15 @@ export function readLine(text: string): ArchivedLine {
     storedAt: Date.parse(storedAt),
     customerId: customerId ?? null,
     unrated: unrated ?? false,
+    amends: amends ?? null,
     correction: correction ?? null,
   };
 }
+
+/** The object that accepted the event's first version: with source and id its name for ever, wherever it was corrected. */
+export const originOfLine = ({ object, amends, correction }: ArchivedLine): string =>
+  correction?.of.object ?? amends?.object ?? object;
+
+/** Was this line accepted after that one? Of one entry a new version comes after the correction that makes room for it. */
+export const isLaterLine = (a: ArchivedLine, b: Pick<ArchivedLine, "storedAt" | "seq" | "index">): boolean =>
+  a.storedAt !== b.storedAt ? a.storedAt > b.storedAt : a.seq !== b.seq ? a.seq > b.seq : a.index > b.index;

@@ -11,7 +11,7 @@ import { encodeChunk, readHours, type HourRow } from "./fold-text";
 import { compileMeters, type CompiledMeter, type Meter } from "./meter";
 import { namesQuery, rangeOf, type MeterQuery } from "./meter-query";
 import { formatQuantity, quantity } from "./quantity";
-import { groupNames, PartBuilder, placesOf, type QueryPart } from "./query-part";
+import { groupNames, PartBuilder, placesOf, QUERY_ROWS_MAX, type QueryPart } from "./query-part";
 import { answerQuery, type MeterRow } from "./query-rows";
 import { takeRollups, type RollupRow } from "./rollup";
 import { WINDOW_SIZES } from "./window";
@@ -462,6 +462,15 @@ describe("distinct values", () => {
     expect(answer({ from: at + HOUR_MS })).toMatchObject({ ok: true, value: [{ value: quantity("1") }] });
   });
 
+  it("of groups that take turns within an hour are counted window by window", () => {
+    const turns = [0, 1, 2, 0, 1, 2].map((minute, n) =>
+      event(at + minute * MINUTE_MS, n % 4, { model: n < 3 ? "a" : "b" }),
+    );
+    const byMinute = query({ windowSize: "MINUTE" });
+    const rows = rowsOf("UNIQUE_COUNT", byMinute, [customer(meter, numbered(turns)).ask(byMinute, true)]);
+    expect(rows.map(({ value: v }) => formatQuantity(v))).toEqual(["2", "2", "2"]);
+  });
+
   it("are bounded over a window, and not over all windows of one customer", () => {
     const perHour = 80_000;
     const many = Array.from({ length: 5 * perHour }, (_, i) => event(at + Math.floor(i / perHour) * HOUR_MS, i));
@@ -471,6 +480,42 @@ describe("distinct values", () => {
     expect(rowsOf("UNIQUE_COUNT", byHour, [c.ask(byHour, true)]).map(({ value: v }) => formatQuantity(v))).toEqual(
       Array<string>(5).fill(String(perHour)),
     );
+  });
+});
+
+describe("an answer", () => {
+  const { compiled } = customer(meterOf({ aggregation: "COUNT" }), []);
+  const cell = compiled.fold.fromJSON(1);
+  const build = (asked: MeterQuery, rows: number, group: (n: number) => string, at: (n: number) => number) => {
+    const builder = new PartBuilder(compiled, asked);
+    for (let n = 0; n < rows; n++) builder.add(JSON.stringify(["ada", group(n), ""]), cell, at(n), at(n));
+    return builder.part();
+  };
+
+  it("of more rows than fit is refused, by one part and by all together", () => {
+    const asked = query({ windowSize: "MINUTE" });
+    const minutes = (rows: number, from = 0) =>
+      build(
+        asked,
+        rows,
+        () => "",
+        (n) => (from + n) * MINUTE_MS,
+      );
+    expect(minutes(QUERY_ROWS_MAX + 1)).toMatchObject({ ok: false, refusal: { reason: "at_bound" } });
+    const [one, other] = [minutes(QUERY_ROWS_MAX / 2), minutes(QUERY_ROWS_MAX / 2 + 1, QUERY_ROWS_MAX / 2)];
+    expect([one.ok, other.ok]).toEqual([true, true]);
+    const parts = [one, other].flatMap((part) => (part.ok ? [part.value] : []));
+    expect(answerQuery("COUNT", asked, parts)).toMatchObject({ ok: false, refusal: { reason: "at_bound" } });
+  });
+
+  it("of groups too long to be carried is refused", () => {
+    const part = build(
+      query({ groupBy: ["model"] }),
+      40_000,
+      (n) => `${n}${"x".repeat(250)}`,
+      () => 0,
+    );
+    expect(part).toMatchObject({ ok: false, refusal: { detail: expect.stringContaining("too long group values") } });
   });
 });
 

@@ -160,8 +160,12 @@ export class GroupKeys {
   private known: KeyNode = new Map();
   private size = 0;
 
-  /** `paths`: places of the values among those found. */
-  constructor(private readonly paths: readonly number[]) {}
+  /** Places of the values among those found. */
+  private readonly paths: readonly number[];
+
+  constructor(paths: readonly number[]) {
+    this.paths = paths;
+  }
 
   keyOf(subject: string, found: readonly (Json | undefined)[]): string {
     const { paths } = this;

@@ -13,11 +13,13 @@ import { readZone, windowsOf, type Window } from "./window";
 
 /** Rows of a part and of an answer: some 10 MB of JSON, of an isolate's 128. Past it the query must be narrowed (422). */
 export const QUERY_ROWS_MAX = 100_000;
+/** Characters of all groups of a part together, each once: with the rows far below the 32 MB that a call between objects carries. */
+const GROUP_CHARS_MAX = 8_000_000;
 /**
- * Distinct values (in units of 64 characters) that a part carries and an answer is made of: some 30 MB, and a call between objects
- * carries 32. One customer's windows are counted one after the other, so they may have so many each.
+ * Distinct values (in units of 64 characters) that a part carries and an answer is made of: 26 MB at the most, and a call carries 32.
+ * One customer's windows are counted one after the other, so they may have so many each.
  */
-export const QUERY_DISTINCT_MAX = 300_000;
+export const QUERY_DISTINCT_MAX = 200_000;
 
 /** Why there is no answer to a sound query (422). */
 export interface QueryRefusal {
@@ -82,6 +84,7 @@ export class PartBuilder {
   /** A window is closed when the next one begins: its distinct values have become a number. */
   private readonly closing: boolean;
   private rows = 0;
+  private groupChars = 0;
   private units = 0;
   private refusal: QueryRefusal | null = null;
 
@@ -152,7 +155,11 @@ export class PartBuilder {
     }
     const name = JSON.stringify(group.value);
     let slot = this.byGroup.get(name);
-    if (slot === undefined) this.byGroup.set(name, (slot = { group: group.value, rows: new Map(), newest: null }));
+    if (slot === undefined) {
+      this.byGroup.set(name, (slot = { group: group.value, rows: new Map(), newest: null }));
+      this.groupChars += name.length;
+      if (this.groupChars > GROUP_CHARS_MAX) this.refusal ??= TOO_MANY_ROWS;
+    }
     this.slots.set(groupKey, slot);
     return slot;
   }
@@ -199,7 +206,7 @@ const EVER: Window = { start: 0, end: Infinity };
 
 export const TOO_MANY_ROWS: QueryRefusal = {
   reason: "at_bound",
-  detail: `the query has more than ${QUERY_ROWS_MAX} rows; ask for less time, larger windows or fewer groups`,
+  detail: `the query has more than ${QUERY_ROWS_MAX} rows, or too long group values; ask for less time, larger windows or fewer groups`,
 };
 export const TOO_MANY_DISTINCT: QueryRefusal = {
   reason: "at_bound",

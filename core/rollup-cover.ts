@@ -2,6 +2,7 @@
  * Which rollups make up a range of time, and what of it only the objects know. Quarters of an hour cover all but the ends, minutes the
  * ends, as long as they are kept; what is finer than a minute, or older than the minutes, is nobody's but the objects'.
  */
+import { assert } from "./result";
 import type { Window, WindowSize } from "./window";
 
 const MINUTE_MS = 60_000;
@@ -66,6 +67,7 @@ export function* sharesOf(
     at = Math.max(at, start);
     while (at < Math.min(end, to)) {
       const window = windowOf(at);
+      assert(window.end > at, "a window ends after each of its moments");
       yield { window: window.start, from: at, to: Math.min(window.end, to) };
       at = window.end;
     }

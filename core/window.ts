@@ -21,7 +21,6 @@ export interface Window {
 }
 
 const MINUTE_MS = 60_000;
-const QUARTER_MS = 15 * MINUTE_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
@@ -49,22 +48,24 @@ export function readZone(name: string): Result<Zone, { detail: string }> {
 type Clocks = (at: number) => { offset: number; until: number };
 
 /**
- * To quarters of an hour: the rollups that are kept for ever are quarters, and every window must be made of whole ones. Since 1970 that
- * moves clock changes that were made at a minute past (Newfoundland until 2011, Gaza) by that minute, and the clocks of Liberia until
- * 1972 and of Kiritimati until 1979 by some minutes.
+ * Every window must be made of whole quarters of an hour: the rollups that are kept for ever are quarters. Since 1970 that moves clock
+ * changes that were made at a minute past (Newfoundland until 2011, Gaza) by that minute, and the clocks of Liberia until 1972 and of
+ * Kiritimati until 1979 by some minutes.
  */
-const toQuarter = (ms: number): number => Math.round(ms / QUARTER_MS) * QUARTER_MS;
+const QUARTER_MS = 15 * MINUTE_MS;
 
 function clocksOf(name: string): Clocks {
   // Throws a RangeError for an unknown name.
   toZonedDateTimeISO(fromEpochMilliseconds(0), name);
-  return (at) => {
+  return function clocks(at): ReturnType<Clocks> {
     const moment = toZonedDateTimeISO(fromEpochMilliseconds(at), name);
     const change = getTimeZoneTransition(moment, "next");
-    return {
-      offset: toQuarter(offsetNanoseconds(moment) / 1e6),
-      until: change === null ? Infinity : toQuarter(toInstant(change).epochMilliseconds),
-    };
+    const offset = Math.round(offsetNanoseconds(moment) / 1e6 / QUARTER_MS) * QUARTER_MS;
+    if (change === null) return { offset, until: Infinity };
+    const changeMs = toInstant(change).epochMilliseconds;
+    const until = floorTo(changeMs, QUARTER_MS);
+    // The quarter in which clocks change is after the change already.
+    return until > at ? { offset, until } : clocks(changeMs);
   };
 }
 

@@ -142,8 +142,8 @@ export abstract class AccountObject extends DurableObject<Env> {
   }
 
   /** The alarm rings soon. */
-  protected goOn(): void {
-    if (!this.wakeUps.has("chores")) this.wakeUps.propose("chores", Date.now() + CHORES_DELAY_MS);
+  protected goOn(delayMs = CHORES_DELAY_MS): void {
+    if (delayMs === 0 || !this.wakeUps.has("chores")) this.wakeUps.propose("chores", Date.now() + delayMs);
     this.wakeUps.arm();
   }
 
@@ -169,7 +169,6 @@ export abstract class AccountObject extends DurableObject<Env> {
   }
 
   protected newIdentity(call: Call, now: number): Identity {
-    // Not by way of the account: a load between claiming keys and committing them forgets them.
     const object = this.ctx.id.name ?? objectName(call.namespaceId, call.name, sha256);
     const tag = makeTag(crypto.getRandomValues(new Uint32Array(1))[0]! % 2 ** 20);
     return {
@@ -283,10 +282,7 @@ export abstract class AccountObject extends DurableObject<Env> {
       // Asked before the await: what calls add meanwhile is the next alarm's.
       const isAll = !folds.hasUnsentOf(counts.isTold);
       try {
-        await sendMessages(
-          this.env.RATING,
-          ratingMessages(account, taken?.rows ?? [], Date.now(), counts.toldVersion),
-        );
+        await sendMessages(this.env.RATING, ratingMessages(account, taken?.rows ?? [], Date.now(), counts.toldVersion));
       } catch (error) {
         taken?.putBack();
         throw error;

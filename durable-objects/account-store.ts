@@ -14,7 +14,7 @@ import type { FoldProgress } from "../core/refold";
 import { DEDUP_KEYS_MAX, DedupIndex, type DedupRef } from "./dedup-index";
 import type { FoldStore } from "./fold-store";
 import { Log } from "./log";
-import { LogFolds, type FoldedBy, type LoggedEvent, type StoredFolds } from "./log-folds";
+import { LogFolds, type FoldedBy, type FoldLimits, type LoggedEvent, type StoredFolds } from "./log-folds";
 import { isBehind, isEmpty, migrate } from "./migrations";
 import { sha256 } from "./sha256";
 import { State } from "./state";
@@ -47,15 +47,16 @@ export class AccountStore {
   /** The last log entry that the stored checkpoint knows, and the events since. */
   private checkpointSeq = 0;
   private eventsSinceCheckpoint = 0;
-  /** Keys are remembered of an entry that is not stored yet. */
-  private claiming = false;
 
-  constructor(private readonly storage: DurableObjectStorage) {
+  constructor(
+    private readonly storage: DurableObjectStorage,
+    foldLimits?: FoldLimits,
+  ) {
     const transaction = <T>(work: () => T): T => storage.transactionSync(work);
     this.log = new Log(storage.sql, transaction);
     this.state = new State(storage.sql);
     this.dedup = new DedupIndex(storage.sql, transaction);
-    this.counts = new LogFolds(storage.sql, this.log);
+    this.counts = new LogFolds(storage.sql, this.log, foldLimits);
   }
 
   get folds(): FoldStore {
@@ -69,8 +70,6 @@ export class AccountStore {
 
   /** The account, from memory or from its last checkpoint and the log after it. An object that never wrote stays untouched. */
   load(by: FoldedBy): Account {
-    // Whoever claimed them never committed: they are nobody's.
-    if (this.claiming) this.forget();
     if (this.account) return this.account;
     try {
       return this.wake(by);
@@ -123,7 +122,6 @@ export class AccountStore {
         });
       } else this.log.append(entry.seq, json, facts);
       if (known.claimed !== true) this.remember(entry);
-      this.claiming = false;
       this.fold(entry, meters);
     } catch (error) {
       this.forget();
@@ -148,7 +146,6 @@ export class AccountStore {
     this.log.forget();
     this.checkpointSeq = 0;
     this.eventsSinceCheckpoint = 0;
-    this.claiming = false;
   }
 
   /** How many events are new. */
@@ -159,7 +156,7 @@ export class AccountStore {
 
   /**
    * The events that are new, not recorded before and the first of their key, in their order. Their keys are remembered as those of the
-   * next entry: commit it with `claimed`, or the next `load` reads everything back. Saves hashing each key twice.
+   * next entry: commit it with `claimed`, or `forget`. Saves hashing each key twice.
    */
   claim(events: readonly UsageEvent[]): UsageEvent[] {
     const seq = this.log.head + 1;
@@ -167,7 +164,6 @@ export class AccountStore {
     for (const event of events) {
       const key = eventKey(event.source, event.id);
       if (this.dedup.find(key)) continue;
-      this.claiming = true;
       this.dedup.add(key, seq, fresh.push(event) - 1);
     }
     return fresh;
@@ -235,8 +231,9 @@ export class AccountStore {
   }
 
   /** The events of times in [fromMs, toMs) that count, in the order of the log. The time index must be whole (core/refold.ts TIME_INDEX). */
-  events(fromMs: number, toMs: number, upToSeq?: number): Generator<LoggedEvent> {
-    return this.counts.events(fromMs, toMs, this.account!.corrections, upToSeq);
+  *events(fromMs: number, toMs: number, upToSeq?: number): Generator<LoggedEvent> {
+    // An object that never wrote has no tables.
+    if (this.account?.identity) yield* this.counts.events(fromMs, toMs, this.account.corrections, upToSeq);
   }
 
   /** How many more events and operations the dedup index may remember (docs/limits.md). */
@@ -258,7 +255,11 @@ export class AccountStore {
 
   /** Is there anything for the alarm to do: log entries behind the last checkpoint, folds that are unsent or pending? */
   get hasTail(): boolean {
-    return (this.account?.seq ?? 0) > this.checkpointSeq || this.folds.hasUnsentOf(this.counts.isTold) || this.counts.left !== null;
+    return (
+      (this.account?.seq ?? 0) > this.checkpointSeq ||
+      this.folds.hasUnsentOf(this.counts.isTold) ||
+      this.counts.left !== null
+    );
   }
 
   get checkpointDue(): boolean {

@@ -19,23 +19,40 @@ import { orderOf } from "./fold-store";
 import type { FoldedBy } from "./log-folds";
 import type { AuditSlice } from "./rpc";
 
-/** Events that one call counts: some 150 ms. */
-const AUDIT_EVENTS = 50_000;
-/** Groups that one pass over the log counts, about. */
-const PASS_GROUPS = 10_000;
+export interface AuditLimits {
+  /** Events that one call counts: some 150 ms. */
+  events: number;
+  /** Groups that one pass over the log counts, about. */
+  groups: number;
+}
+
+const AUDIT_LIMITS: AuditLimits = { events: 50_000, groups: 10_000 };
 /** More differences than this say nothing new. */
 const DIFFERENCES_MAX = 100;
+
+/** Of an object that never wrote. */
+const NOTHING: AuditSlice = {
+  next: null,
+  done: 0,
+  total: 0,
+  totals: [],
+  report: { object: null, customerId: null, epoch: null, seq: 0, events: 0, differences: [] },
+};
 
 export class Audit {
   private running: Run | null = null;
 
-  constructor(private readonly store: AccountStore) {}
+  constructor(
+    private readonly store: AccountStore,
+    private readonly limits: AuditLimits = AUDIT_LIMITS,
+  ) {}
 
   /** The slice after the one that answered `from`. Nothing may be pending. */
   next(by: FoldedBy, from: string | null): AuditSlice {
     const account = this.store.load(by);
+    if (account.identity === null) return NOTHING;
     if (from === null || this.running?.isStill(by, account, from) !== true)
-      this.running = new Run(this.store, account, by);
+      this.running = new Run(this.store, account, by, this.limits);
     const slice = this.running.next(account);
     if (slice.next === null) this.running = null;
     return slice;
@@ -55,9 +72,10 @@ class Run {
     private readonly store: AccountStore,
     account: Account,
     private readonly by: FoldedBy,
+    private readonly limits: AuditLimits,
   ) {
     this.epoch = account.identity?.epoch;
-    this.passes = passesOf(store, [...by.meters.meters.values()]);
+    this.passes = passesOf(store, [...by.meters.meters.values()], limits.groups);
     this.counted = new Counted(this.passes[0]!);
   }
 
@@ -82,7 +100,7 @@ class Run {
         if (isPresent(account.corrections, { seq, index: place })) counted.add(event, orderOf(seq, place));
       }
       through.events += events;
-      if (through.events < AUDIT_EVENTS) continue;
+      if (through.events < this.limits.events) continue;
       through.seq = seq;
       break;
     }
@@ -112,9 +130,9 @@ class Run {
     }
     const { identity, seq, events } = account;
     const report: NonNullable<AuditSlice["report"]> = {
-      object: identity?.object ?? null,
-      customerId: identity?.customerId ?? null,
-      epoch: identity?.epoch ?? null,
+      object: identity!.object,
+      customerId: identity!.customerId,
+      epoch: identity!.epoch,
       seq,
       events,
       differences: this.differences,
@@ -128,12 +146,12 @@ class Run {
 }
 
 /** At least one pass, for the events themselves. */
-function passesOf(store: AccountStore, meters: readonly CompiledMeter[]): CompiledMeter[][] {
+function passesOf(store: AccountStore, meters: readonly CompiledMeter[], groupsMax: number): CompiledMeter[][] {
   const passes: CompiledMeter[][] = [[]];
   let groups = 0;
   for (const meter of meters) {
     const { size } = store.folds.groupsOf(meter).byKey;
-    if (groups > 0 && groups + size > PASS_GROUPS) {
+    if (groups > 0 && groups + size > groupsMax) {
       passes.push([]);
       groups = 0;
     }

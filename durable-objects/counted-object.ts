@@ -8,9 +8,9 @@ import type { EventQuery, ListedEvent } from "../core/event-listing";
 import { TIME_INDEX, type FoldProgress } from "../core/refold";
 import { Audit } from "./audit";
 import { listEvents } from "./event-list";
-import { FoldedRollups, type FoldedPage } from "./folded-rollups";
+import { FoldedRollups } from "./folded-rollups";
 import { NamedObject } from "./named-object";
-import type { Answer, AuditSlice, Call, Refusal } from "./rpc";
+import type { Answer, AuditSlice, Call, FoldedPage, Refusal } from "./rpc";
 
 export abstract class CountedObject extends NamedObject {
   private readonly folded = new FoldedRollups(this.store, Date.now, () => crypto.randomUUID());
@@ -21,13 +21,13 @@ export abstract class CountedObject extends NamedObject {
     return opened.ok ? { ok: true, left: this.foldMore() } : opened;
   }
 
-  async foldedRollups(call: Call, after: string | null): Promise<Answer<FoldedPage>> {
+  async foldedRollups(call: Call, asked: { written: string | null; take: boolean }): Promise<Answer<FoldedPage>> {
     const opened = this.open(call, null);
     if (!opened.ok) return opened;
     const left = this.foldMore();
     if (left !== null) return folding(left);
-    const page = this.folded.next(this.configuration, after, opened.now);
-    // Somebody else is telling the store: almost done.
+    const page = this.folded.next(this.configuration, asked, opened.now);
+    // All is counted, and not all told.
     return page ? { ok: true, ...page } : folding({ done: opened.account.seq, total: opened.account.seq });
   }
 

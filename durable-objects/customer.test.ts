@@ -410,6 +410,27 @@ describe("a row that cannot be stored", () => {
   });
 });
 
+describe("a batch whose decision fails half-way", () => {
+  it("leaves nothing of itself: sent again, all of it is new", async () => {
+    const c = await customer();
+    await c.record([event(c.name, "before", { usage: { tokens: 1 } })]);
+    const batch = [event(c.name, "a", { usage: { tokens: 2 } }), event(c.name, "b", { usage: { tokens: 3 } })];
+    await runInDurableObject(c.stub, async (object: Customer) => {
+      const { configuration } = object as unknown as { configuration: { rating: object } };
+      const { rating } = configuration;
+      configuration.rating = {
+        get defaults(): never {
+          throw new Error("a bug in rating");
+        },
+      };
+      await expect(object.record(c.call, JSON.stringify(batch), true)).rejects.toThrow("a bug in rating");
+      configuration.rating = rating;
+    });
+    expect(await c.record(batch)).toEqual({ ok: true, recorded: 2, duplicates: 0 });
+    expect(await c.record(batch)).toEqual({ ok: true, recorded: 0, duplicates: 2 });
+  });
+});
+
 describe("a customer with as many events as one object holds", () => {
   it("takes no further ones, says what to do, and still answers for those it has", async () => {
     const c = await customer();

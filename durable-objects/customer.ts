@@ -35,6 +35,7 @@ import { eventUsage } from "../core/usage";
 import { costView, grantView, walletView, type GrantView, type WalletView } from "../core/views";
 import type { RatingMessage } from "../schema/messages";
 import { operationKey } from "./account-store";
+import type { Opened } from "./account-object";
 import { CountedObject } from "./counted-object";
 import { amended, marksIn, recordedEvent } from "./corrections";
 import { DEDUP_KEYS_MAX } from "./dedup-index";
@@ -79,8 +80,7 @@ export class Customer extends CountedObject implements CustomerRpc {
     const fresh = this.store.claim(events);
     const duplicates = events.length - fresh.length;
     if (fresh.length > 0) {
-      const entry = this.draft(call, opened);
-      for (const event of fresh) recordEvent(opened.account, entry, event, this.configuration.rating);
+      const entry = this.decideFacts(call, opened, fresh);
       await this.commit(entry, {
         eventsJson: duplicates === 0 ? eventsJson : undefined,
         plain,
@@ -88,6 +88,18 @@ export class Customer extends CountedObject implements CustomerRpc {
       });
     }
     return { ok: true, recorded: fresh.length, duplicates };
+  }
+
+  /** A decision that fails has changed the account and claimed the events' keys: memory is read back. */
+  private decideFacts(call: Call, opened: Opened, events: readonly UsageEvent[]): LogEntry {
+    try {
+      const entry = this.draft(call, opened);
+      for (const event of events) recordEvent(opened.account, entry, event, this.configuration.rating);
+      return entry;
+    } catch (error) {
+      this.store.forget();
+      throw error;
+    }
   }
 
   async track(

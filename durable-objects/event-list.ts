@@ -18,15 +18,18 @@ import {
 } from "../core/event-listing";
 import { MINUTE_MS } from "../core/fold";
 import type { CompiledMeters } from "../core/meter";
-import { clipRanges, entriesIn, joinAll, type SeqRanges } from "../core/time-index";
+import { clipRanges, entriesIn, joinRanges, type SeqRanges } from "../core/time-index";
 import { isUnrated } from "../core/unrated";
 import type { AccountStore } from "./account-store";
 
-/** Events that one call reads: some 50 ms. */
-export const LIST_EVENTS_MAX = 20_000;
-/** Log entries that are read together at first, and at most: a filter that lets few events through needs many. */
-const WINDOW_ENTRIES = 64;
-const WINDOW_ENTRIES_MAX = 4_096;
+export interface ListLimits {
+  /** Events that one call reads: some 50 ms. */
+  events: number;
+  /** Log entries that are read together at most. The first few should be enough; a filter that lets few events through needs many. */
+  windowEntriesMax: number;
+}
+
+const LIST_LIMITS: ListLimits = { events: 20_000, windowEntriesMax: 4_096 };
 
 /** Minutes that are read together, both included, and the entry that is next. */
 interface Window {
@@ -59,9 +62,10 @@ export function listEvents(
   account: Account,
   by: ListedBy,
   query: EventQuery,
+  limits: ListLimits = LIST_LIMITS,
 ): { items: ListedEvent[]; resume: string | null } {
   if (account.identity === null) return { items: [], resume: null };
-  const { items, resume } = new Listing(store, account, query).run();
+  const { items, resume } = new Listing(store, account, query, limits).run();
   return { items: items.map((item) => listed(store, account, by, item)), resume: resume && JSON.stringify(resume) };
 }
 
@@ -71,14 +75,17 @@ class Listing {
   private readonly to: number;
   private readonly items: { key: EventKey; event: UsageEvent }[] = [];
   private candidates: Candidate[] = [];
-  private budget = LIST_EVENTS_MAX;
-  private windowEntries = WINDOW_ENTRIES;
+  private budget: number;
+  private windowEntries: number;
 
   constructor(
     private readonly store: AccountStore,
     private readonly account: Account,
     private readonly query: EventQuery,
+    private readonly limits: ListLimits,
   ) {
+    this.budget = limits.events;
+    this.windowEntries = Math.min(Math.ceil((query.limit * account.seq) / account.events), limits.windowEntriesMax) || 1;
     this.object = account.identity!.object;
     const { from, to } = timesOf(query);
     this.from = Math.max(from, 0);
@@ -113,21 +120,17 @@ class Listing {
   /** Minutes with events, from this one downwards, that few entries hold; null: there are none. */
   private windowBelow(high: number): Window | null {
     const lowest = Math.floor(this.from / MINUTE_MS);
-    const all: SeqRanges[] = [];
-    let entries = 0;
+    let named: SeqRanges = [];
     let window: Window | null = null;
     for (const { minute, ranges } of this.store.counts.index.walk(high)) {
       if (minute < lowest) break;
+      // Neighbouring minutes often share an entry, which then is read once.
+      named = joinRanges(named, ranges);
+      if (window !== null && entriesIn(named) > this.windowEntries) break;
       window ??= { low: minute, high: minute, at: 0 };
       window.low = minute;
-      all.push(ranges);
-      entries += entriesIn(ranges);
-      // Neighbouring minutes often share an entry, so they are only counted again when there seem to be enough.
-      if (entries < this.windowEntries) continue;
-      entries = entriesIn(joinAll(all));
-      if (entries >= this.windowEntries) break;
     }
-    this.windowEntries = Math.min(2 * this.windowEntries, WINDOW_ENTRIES_MAX);
+    this.windowEntries = Math.min(2 * this.windowEntries, this.limits.windowEntriesMax);
     return window;
   }
 
@@ -164,17 +167,20 @@ class Listing {
   /** A window is through: its first candidates are the page's next. */
   private take(): void {
     this.narrow(this.query.limit - this.items.length);
+    this.readAgain(this.candidates.filter(({ event }) => event === null));
     for (const { key, event } of this.candidates) {
       // It may have been corrected between two calls.
-      if (isPresent(this.account.corrections, key)) this.items.push({ key, event: event ?? this.eventAt(key) });
+      if (isPresent(this.account.corrections, key)) this.items.push({ key, event: event! });
     }
     this.candidates = [];
   }
 
-  private eventAt({ seq, index }: EventKey): UsageEvent {
-    const event = this.store.entry(seq).events[index];
-    if (!event) throw new Error(`log entry ${seq} has no event ${index}`);
-    return event;
+  /** Entry by entry: one may hold thousands of events. */
+  private readAgain(candidates: readonly Candidate[]): void {
+    for (const [seq, some] of Map.groupBy(candidates, ({ key }) => key.seq)) {
+      const { events } = this.store.entry(seq);
+      for (const candidate of some) candidate.event = events[candidate.key.index]!;
+    }
   }
 }
 

@@ -223,11 +223,7 @@ export class FoldStore implements Folds {
   }
 
   /** What each hour of a meter adds up to, ascending, from hour to hour; of unsaved chunks as memory has them. For queries. */
-  *hours(
-    { foldKey }: CompiledMeter,
-    from: number,
-    to: number,
-  ): Generator<{ hour: number; rows: readonly HourRow[] }> {
+  *hours({ foldKey }: CompiledMeter, from: number, to: number): Generator<{ hour: number; rows: readonly HourRow[] }> {
     const unsaved = [...this.unsaved]
       .filter(({ meter, hour }) => meter.foldKey === foldKey && hour >= from && hour < to)
       .sort((a, b) => b.hour - a.hour);

@@ -34,13 +34,17 @@ import { FoldStore, type FoldKeys } from "./fold-store";
 import type { Log } from "./log";
 import { TimeIndex } from "./time-index";
 
-/** Events that one step counts, or those of one log entry: some 30 ms. */
-export const STEP_EVENTS = 10_000;
-/** A save is due after this many: a crash repeats less than a second of work, and what changed is written a few times, not with each step. */
-const SAVE_EVENTS = 250_000;
+/** Sizes that are chosen, not stored. Tests choose small ones. */
+export interface FoldLimits {
+  /** Events that one step counts, or those of one log entry: some 30 ms. */
+  stepEvents: number;
+  /** A save is due after so many: a crash repeats less than a second of work, and what changed is written a few times, not with each step. */
+  saveEvents: number;
+  /** Characters of events that are parsed together. */
+  batchChars: number;
+}
 
-/** Characters of events that are parsed together. */
-const BATCH_CHARS = 65_536;
+export const FOLD_LIMITS: FoldLimits = { stepEvents: 10_000, saveEvents: 250_000, batchChars: 65_536 };
 
 /** The configuration that folds are of. */
 export interface FoldedBy {
@@ -75,6 +79,7 @@ export class LogFolds {
   constructor(
     sql: SqlStorage,
     private readonly log: Log,
+    private readonly limits: FoldLimits = FOLD_LIMITS,
   ) {
     this.folds = new FoldStore(sql);
     this.index = new TimeIndex(sql);
@@ -140,7 +145,7 @@ export class LogFolds {
 
   /** The caller should save before it goes on: memory fills, or much work would be lost. */
   get pressed(): boolean {
-    return this.folds.pressed || this.index.pressed || (this.counted ?? 0) >= SAVE_EVENTS;
+    return this.folds.pressed || this.index.pressed || (this.counted ?? 0) >= this.limits.saveEvents;
   }
 
   // ---- Counting
@@ -205,9 +210,9 @@ export class LogFolds {
     for (const { seq, json, events } of this.log.forward(from, { eventsOnly: true, to })) {
       const stored = eventsText(json);
       if (indexed || types.some((type) => stored.text.includes(type))) batch.add(seq, stored);
-      if (batch.isFull) batch.drain(fold);
+      if (batch.chars >= this.limits.batchChars) batch.drain(fold);
       counted += events;
-      if (counted < STEP_EVENTS && !this.folds.pressed && !this.index.pressed) continue;
+      if (counted < this.limits.stepEvents && !this.folds.pressed && !this.index.pressed) continue;
       batch.drain(fold);
       return { done: seq, events: counted };
     }
@@ -293,17 +298,13 @@ class EventsBatch {
   /** Without events: they are the next of `texts`. */
   private entries: { seq: number; events: UsageEvent[] | null }[] = [];
   private texts: string[] = [];
-  private chars = 0;
+  chars = 0;
 
   add(seq: number, stored: EventsText): void {
     const { text, plain } = stored;
     this.entries.push({ seq, events: plain ? null : parseEvents(stored, parseExact) });
     if (plain) this.texts.push(text);
     this.chars += text.length;
-  }
-
-  get isFull(): boolean {
-    return this.chars >= BATCH_CHARS;
   }
 
   drain(take: (seq: number, events: readonly UsageEvent[]) => void): void {

@@ -9,7 +9,7 @@ import { abortMerge, beginMerge, finishMerge, isReceiving } from "../core/merge"
 import { adopt, leadsTo, own, release, releasedTo, sendName } from "../core/names";
 import { objectName } from "../core/object-name";
 import { AccountObject, neverFirst } from "./account-object";
-import { carry, isNext, nextOf, PAGE_LIMITS, pageFrom, readPage, takePage, type Source } from "./merge";
+import { carry, hasArrived, isNext, nextOf, PAGE_LIMITS, pageFrom, readPage, takePage, type Source } from "./merge";
 import { Farewell } from "./merge-told";
 import { sendMessages } from "./outbox";
 import { refusal } from "./refusal";
@@ -23,6 +23,9 @@ const PAGES_PER_ALARM = 200;
 /** Chunks of rollups told of by one call, and by one alarm. */
 const CHUNKS_PER_CALL = 200;
 const CHUNKS_PER_ALARM = 5_000;
+/** The home ships at once what has moved in: so often it is asked whether it has, and with what pause. */
+const ASKED_MAX = 20;
+const ASKED_EVERY_MS = 50;
 
 type Moved = Answer<{ done: boolean; moved: number; total: number }>;
 
@@ -31,6 +34,8 @@ export abstract class NamedObject extends AccountObject {
   private readonly farewell = new Farewell(this.store, this.ctx.storage.sql);
   /** The log entry that the home takes next, as far as this instance knows; 0: the home must say. */
   private nextToMove = 0;
+  /** Since when the home has everything, as far as this instance knows. */
+  private arrivedAt: number | null = null;
 
   // ---- Names
 
@@ -186,7 +191,21 @@ export abstract class NamedObject extends AccountObject {
     if (!carried.ok) return carried.reason === "later" ? { ok: true, done: false, moved: 0, total } : carried;
     this.nextToMove = carried.done ? 0 : carried.next;
     if (!carried.done) return { ok: true, done: false, moved: Math.max(0, carried.next - 1), total };
-    return { ok: true, done: await this.tellGone(chunks), moved: total, total };
+    const done = (await this.isCounted(call)) && (await this.tellGone(chunks));
+    return { ok: true, done, moved: total, total };
+  }
+
+  /** Whether the store hears from the home what has moved there. Nobody should miss it in between. */
+  private async isCounted(call: Call): Promise<boolean> {
+    const { merge } = this.account;
+    if (!merge?.done || this.farewell.isTold) return true;
+    const since = (this.arrivedAt ??= Date.now());
+    for (let asked = 0; asked < ASKED_MAX; asked++) {
+      const { unsentSince } = await this.objectOf(merge.home).outbox(this.callOf(call));
+      if (unsentSince === null || unsentSince > since) return true;
+      await scheduler.wait(ASKED_EVERY_MS);
+    }
+    return false;
   }
 
   private source(call: Call): Source {
@@ -201,7 +220,10 @@ export abstract class NamedObject extends AccountObject {
       account: () => this.account,
       page: (next) => pageFrom(this.store, this.account, next, this.pageLimits),
       send: (home, page) => this.objectOf(home).importPage(this.callOf(call), page),
-      finish: (home) => change((entry, account) => finishMerge(account, entry, home)),
+      finish: async (home) => {
+        await change((entry, account) => finishMerge(account, entry, home));
+        this.arrivedAt = Date.now();
+      },
       abort: () => change(abortMerge),
     };
   }
@@ -250,6 +272,8 @@ export abstract class NamedObject extends AccountObject {
     const refused: Refusal | null = takePage(this.store, account, entry, page);
     if (refused) return refused;
     await this.commit(entry);
+    // The store should not hear from the source that it is empty long before it hears from here what has come.
+    if (hasArrived(account, page.merge)) this.goOn(0);
     return { ok: true, next: nextOf(account, page.merge) };
   }
 

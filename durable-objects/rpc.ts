@@ -119,6 +119,12 @@ export interface AuditSlice {
   } | null;
 }
 
+export interface FoldedPage {
+  messages: RatingMessage[];
+  page: string | null;
+  foldedVersion: number;
+}
+
 export interface TrackCommand {
   /** JSON text of one normalized event (core/event.ts UsageEvent), `data.usage` included; text so that numbers stay exact. */
   eventJson: string;
@@ -280,14 +286,11 @@ export interface CustomerRpc {
   refold(call: Call): Promise<Answer<{ left: FoldProgress | null }>>;
   /**
    * The rollups that the store must have before it may believe this object's folds whole, page by page (workers/fold-object.ts): write
-   * each page (rating messages) before asking with its `next`, which says that it is written. `next` null: all are, and the store may note
-   * that they are whole for `foldedVersion`. `folding` while `refold` has something left. The queue brings the rollups too, but a queue
-   * keeps no order, so its messages never carry a higher `foldedVersion` than what was told here.
+   * each page (rating messages) before asking with its `page`, which says that it is written; `take` false says so and takes no other.
+   * `page` null: everything is written, and the store may note that it is whole for `foldedVersion`. `folding` while `refold` has something
+   * left, or somebody else has a page. Until then none of it goes through the queue, which keeps no order.
    */
-  foldedRollups(
-    call: Call,
-    after: string | null,
-  ): Promise<Answer<{ messages: RatingMessage[]; next: string | null; foldedVersion: number }>>;
+  foldedRollups(call: Call, asked: { written: string | null; take: boolean }): Promise<Answer<FoldedPage>>;
   /** Drops all folds, makes them again from the log and ships all rollups under a new epoch: call `refold` and `foldedRollups` next. */
   rebuild(call: Call): Promise<Answer<{ epoch: string | null }>>;
   /**

@@ -216,6 +216,7 @@ function defineTables({ table, text, decimal, integer, epochMs, flag, json, prim
         index("merges_open")
           .on(t.namespaceId, t.startedAt)
           .where(sql`finished_at is null`),
+        index("merges_finished").on(t.namespaceId, t.finishedAt),
       ],
     ),
 

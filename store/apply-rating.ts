@@ -106,8 +106,7 @@ const customerRows = ({
   customer,
   declared = true,
   closed = false,
-}: RatingMessage): VersionedRow<Projected>[] =>
-  declared && !closed ? [{ namespaceId, epoch, seq, ...customer }] : [];
+}: RatingMessage): VersionedRow<Projected>[] => (declared && !closed ? [{ namespaceId, epoch, seq, ...customer }] : []);
 
 const closedCustomerRows = ({
   namespaceId,
@@ -115,8 +114,7 @@ const closedCustomerRows = ({
   customer,
   declared = true,
   closed = false,
-}: RatingMessage): ClosedCustomer[] =>
-  declared && closed ? [{ namespaceId, ...customer, deletedAt: sentAt }] : [];
+}: RatingMessage): ClosedCustomer[] => (declared && closed ? [{ namespaceId, ...customer, deletedAt: sentAt }] : []);
 
 const walletRows = ({
   namespaceId,

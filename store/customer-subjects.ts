@@ -293,20 +293,3 @@ export async function markLinked(
     ),
   );
 }
-
-/** Some object may know something else of this name: whoever has it must be told again. */
-export async function reopenName(store: Store, namespaceId: string, name: string): Promise<void> {
-  const { customerSubjects } = store.tables;
-  await commit(store, [
-    store.db
-      .update(customerSubjects)
-      .set({ linkedAt: null })
-      .where(
-        and(
-          eq(customerSubjects.namespaceId, namespaceId),
-          eq(customerSubjects.subjectKey, name),
-          isNull(customerSubjects.removedAt),
-        ),
-      ),
-  ]);
-}

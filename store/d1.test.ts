@@ -27,7 +27,7 @@ import {
 import { countUnreplayed, findDeadLetter, listDeadLetters } from "./dead-letters";
 import { claimKey, findAnswer, purgeAnswers } from "./idempotency";
 import { findMeter } from "./meters";
-import { openMerges, startMerge } from "./merges";
+import { namespacesToLink, openMerges, startMerge } from "./merges";
 import { findNamespace } from "./namespaces";
 import { findObject, listObjects } from "./objects";
 import { purgeMinutes, totalByMeter } from "./rollups";
@@ -159,7 +159,9 @@ describe("what the shared store costs on D1", () => {
       await recordArchive(store, "n", { files: [], parts: [], objects: [object] });
       await recordedFiles(store, "n", [{ day: 1, file: "f" }]);
     });
-    const steps = plans.flatMap((plan) => plan.steps).filter((step) => !/^(SCAN|LIST SUBQUERY|CREATE BLOOM)|^SCAN r/.test(step));
+    const steps = plans
+      .flatMap((plan) => plan.steps)
+      .filter((step) => !/^(SCAN|LIST SUBQUERY|CREATE BLOOM)|^SCAN r/.test(step));
     expect(steps).toEqual([
       "SEARCH objects USING PRIMARY KEY (namespace_id=? AND name=?)",
       "SEARCH archive_parts USING PRIMARY KEY (namespace_id=? AND object=? AND epoch=? AND from_seq>?)",
@@ -240,6 +242,14 @@ describe("what the shared store costs on D1", () => {
     // `r` is the list that was asked for.
     expect(steps.filter(({ step }) => /^SCAN (?!r )/.test(step))).toEqual([]);
     expect(steps.filter(({ step }) => step.endsWith("(namespace_id=?)"))).toEqual([]);
+  });
+
+  it("finds what is left to be linked in the indexes of that alone", async () => {
+    const plans = await plansOf((store) => namespacesToLink(store, 10));
+    expect([...new Set(plans.flatMap(({ steps }) => steps))]).toEqual([
+      "SEARCH customer_subjects USING INDEX customer_subjects_unlinked (namespace_id>?)",
+      "SEARCH merges USING INDEX merges_open (namespace_id>?)",
+    ]);
   });
 
   it("looks through no more than the namespace for a list of customers, and sorts only what is not in order", async () => {

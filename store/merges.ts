@@ -2,7 +2,7 @@
  * Objects whose data moves into another object: which, and whether it is done. The move itself is journaled in the object that moves
  * (durable-objects/); these rows are how the control plane finds it again, and why a query of the namespace waits.
  */
-import { and, asc, eq, isNull } from "drizzle-orm";
+import { and, asc, eq, gt, isNull, or } from "drizzle-orm";
 import { commit, type Store } from "./store";
 
 export interface Merge {
@@ -22,6 +22,23 @@ export async function openMerges(store: Store, namespaceId: string, limit: numbe
     .where(and(eq(merges.namespaceId, namespaceId), isNull(merges.finishedAt)))
     .orderBy(asc(merges.startedAt))
     .limit(limit);
+}
+
+/** Until both objects' rollups have come through the queue, a finished merge may still show the same usage twice. */
+export const SETTLED_AFTER_MS = 5_000;
+
+/** Is the data of an object on its way into another, in the objects or in the rollups? */
+export async function isMerging(store: Store, namespaceId: string, now: number): Promise<boolean> {
+  const { merges } = store.tables;
+  const inNamespace = eq(merges.namespaceId, namespaceId);
+  const [moving] = await store.db
+    .select({ id: merges.id })
+    .from(merges)
+    .where(
+      or(and(inNamespace, isNull(merges.finishedAt)), and(inNamespace, gt(merges.finishedAt, now - SETTLED_AFTER_MS))),
+    )
+    .limit(1);
+  return moving !== undefined;
 }
 
 /** Answers the merge of this source: the one that is asked for, or the one that there has been before. */
@@ -62,16 +79,30 @@ export async function abandonMerge(store: Store, namespaceId: string, id: string
   ]);
 }
 
-/** Where anything is left to be done for names or merges, of all namespaces: what is done is not read. For the cron. */
+/**
+ * Where anything is left to be done for names or merges, of all namespaces, for the cron. One seek for each that has any, in the order of
+ * what is left: sorted any other way, everything that is done would be read too.
+ */
 export async function namespacesToLink(store: Store, limit: number): Promise<string[]> {
   const { customerSubjects, merges } = store.tables;
-  const [unlinked, unmerged] = await Promise.all([
+  const firstUnlinked = (after: string) =>
     store.db
-      .selectDistinct({ id: customerSubjects.namespaceId })
+      .select({ id: customerSubjects.namespaceId })
       .from(customerSubjects)
-      .where(isNull(customerSubjects.linkedAt))
-      .limit(limit),
-    store.db.selectDistinct({ id: merges.namespaceId }).from(merges).where(isNull(merges.finishedAt)).limit(limit),
-  ]);
-  return [...new Set([...unlinked, ...unmerged].map(({ id }) => id))];
+      .where(and(isNull(customerSubjects.linkedAt), gt(customerSubjects.namespaceId, after)))
+      .orderBy(asc(customerSubjects.namespaceId), asc(customerSubjects.createdAt))
+      .limit(1);
+  const firstUnmerged = (after: string) =>
+    store.db
+      .select({ id: merges.namespaceId })
+      .from(merges)
+      .where(and(isNull(merges.finishedAt), gt(merges.namespaceId, after)))
+      .orderBy(asc(merges.namespaceId), asc(merges.startedAt))
+      .limit(1);
+  const found = new Set<string>();
+  for (const first of [firstUnlinked, firstUnmerged]) {
+    for (let [next] = await first(""); next !== undefined && found.size < limit; [next] = await first(next.id))
+      found.add(next.id);
+  }
+  return [...found];
 }

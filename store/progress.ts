@@ -20,7 +20,8 @@ export function saveProgress(store: Store, namespaceId: string, id: string, prog
     .onConflictDoUpdate({
       target: [table.namespaceId, table.id],
       set: progress,
-      setWhere: sql`excluded.updated_at >= ${table.updatedAt}`,
+      setWhere: sql`excluded.updated_at > ${table.updatedAt}
+        or (excluded.updated_at = ${table.updatedAt} and excluded.success >= ${table.success})`,
     });
 }
 

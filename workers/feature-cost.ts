@@ -14,10 +14,12 @@ import { notFound, Problem } from "./api/problem";
 import { atOnce } from "./at-once";
 import type { Context } from "./context";
 import type { Tenant } from "./customers";
-import { queryMeter, type QueryRequest } from "./meter-query";
+import { OBJECTS_ASKED_MAX, queryMeter, type QueryRequest } from "./meter-query";
 
 /** Each is a query. A month of a model that is priced by the hour, with four changes a day. */
 export const PRICE_PERIODS_MAX = 128;
+/** Objects that all these queries ask together: each is a call, and a Worker makes a thousand in one request. */
+const OBJECT_CALLS_MAX = 1_000;
 const PERIODS_AT_ONCE = 4;
 
 export interface FeatureCost {
@@ -47,16 +49,21 @@ export async function queryFeatureCost(
   const { query, rows } = await queryMeter(context, tenant, meter, asked);
   const period = periodOf(query, rows);
   const changes = priceChanges(unitCost, rows, period, priceBook);
-  if (changes.length >= PRICE_PERIODS_MAX) {
-    const detail = `the prices of these models change ${changes.length} times in this time, and at most ${PRICE_PERIODS_MAX - 1} changes are followed; ask for less time, or for fewer models`;
-    throw new Problem(422, detail, { code: "at-bound" });
-  }
   // Only workers/meters.ts writes the column, and it takes it from a Meter.
   const aggregation = meter.aggregation as Aggregation;
-  const pieces =
-    aggregation === "LATEST" || changes.length === 0
-      ? [{ period: aggregation === "LATEST" ? until(period, now) : period, rows }]
-      : await askPieces(context, tenant, meter, asked, periodsToAsk(aggregation, period, changes));
+  const pieces: Piece[] = [];
+  if (aggregation === "LATEST" || changes.length === 0) {
+    pieces.push({ period: aggregation === "LATEST" ? until(period, now) : period, rows });
+  } else {
+    const changesMax =
+      Math.min(PRICE_PERIODS_MAX, Math.floor(OBJECT_CALLS_MAX / objectsPerQuery(asked, aggregation))) - 1;
+    if (changes.length > changesMax) {
+      const detail = `the prices of these models change ${changes.length} times in this time, and at most ${changesMax} changes can be followed; ask for less time, for fewer models, or for fewer subjects or customers`;
+      throw new Problem(422, detail, { code: "at-bound" });
+    }
+    const periods = periodsToAsk(aggregation, period, changes);
+    pieces.push(...(await askPieces(context, tenant, meter, asked, periods, { period, rows })));
+  }
   const cost = { unitCost, aggregation, groupBy, windowed: query.windowSize !== null, changes };
   return { query, rows: costRows(cost, rows, pieces, priceBook) };
 }
@@ -86,16 +93,27 @@ function periodOf(query: MeterQuery, rows: readonly UsageRow[]): Period {
 
 const until = ({ from, to }: Period, now: number): Period => ({ from, to: Math.max(Math.min(to, now), from + 1) });
 
+/** At most: the store answers for the namespace, but the objects for what is distinct and for given names. */
+function objectsPerQuery({ subjects, customerIds }: QueryRequest, aggregation: Aggregation): number {
+  const names = customerIds?.length || subjects?.length || 0;
+  if (names > 0) return names;
+  return aggregation === "UNIQUE_COUNT" ? OBJECTS_ASKED_MAX : 1;
+}
+
 async function askPieces(
   context: Context,
   tenant: Tenant,
   meter: MeterRow,
   asked: QueryRequest,
   periods: readonly Period[],
+  whole: Piece,
 ): Promise<Piece[]> {
   const pieces: Piece[] = [];
   await atOnce([...periods.entries()], PERIODS_AT_ONCE, async ([place, period]) => {
-    const { rows } = await queryMeter(context, tenant, meter, { ...asked, ...period, clientId: null });
+    const isWhole = period.from === whole.period.from && period.to === whole.period.to;
+    const { rows } = isWhole
+      ? whole
+      : await queryMeter(context, tenant, meter, { ...asked, ...period, clientId: null });
     pieces[place] = { period, rows };
   });
   return pieces;

@@ -3,7 +3,7 @@
  * page by page, because a queue keeps no order and "all of it is there" must come last. Each step may be repeated.
  */
 import type { FoldProgress } from "../core/refold";
-import type { Answer } from "../durable-objects/rpc";
+import type { Answer, FoldedPage } from "../durable-objects/rpc";
 import { applyRating } from "../store/apply-rating";
 import { noteFolded } from "../store/fold-progress";
 import type { Context } from "./context";
@@ -11,6 +11,8 @@ import type { Operation } from "./customers";
 
 /** Calls of one object in one go; each counts some 50,000 events, or brings 2,000 rollups. */
 export const FOLD_CALLS_MAX = 20;
+
+type Left = Answer<{ left: FoldProgress | null }>;
 
 /**
  * An operation on an object that is behind (workers/customers.ts): `left` null when the store has everything and has noted it, else how far
@@ -22,25 +24,24 @@ export const foldObject = (
   object: string,
   callsMax = FOLD_CALLS_MAX,
 ): Operation<{ left: FoldProgress | null }> =>
-  async function foldThenTell(stub, call): Promise<Answer<{ left: FoldProgress | null }>> {
-    let folded = false;
-    let after: string | null = null;
-    for (let calls = 0; calls < callsMax; calls++) {
-      if (!folded) {
-        const answer = await stub.refold(call);
-        if (!answer.ok) return answer;
-        if (answer.left !== null && calls === callsMax - 1) return answer;
-        folded = answer.left === null;
-        continue;
-      }
-      const page = await stub.foldedRollups(call, after);
-      if (!page.ok) return page;
-      if (page.messages.length > 0) await applyRating(context.store, page.messages);
-      if (page.next === null) {
-        await noteFolded(context.store, namespaceId, object, page.foldedVersion);
+  async function foldThenTell(stub, call): Promise<Left> {
+    let calls = 0;
+    for (;;) {
+      const counted = await stub.refold(call);
+      if (!counted.ok) return counted;
+      if (counted.left === null) break;
+      if (++calls >= callsMax) return counted;
+    }
+    for (let written: string | null = null; ;) {
+      const take = ++calls <= callsMax;
+      const told: Answer<FoldedPage> = await stub.foldedRollups(call, { written, take });
+      // What is left to tell counts as nothing left to count; whoever asks again goes on with it.
+      if (!told.ok) return told.reason === "folding" ? { ok: true, left: { done: told.done, total: told.total } } : told;
+      if (told.messages.length > 0) await applyRating(context.store, told.messages);
+      if (told.page === null) {
+        await noteFolded(context.store, namespaceId, object, told.foldedVersion);
         return { ok: true, left: null };
       }
-      after = page.next;
+      written = told.page;
     }
-    return { ok: true, left: { done: 0, total: 0 } };
   };

@@ -17,8 +17,9 @@ import { askObject, isRepeatable, sandboxTime, type Tenant } from "./customers";
 
 /** As long as the caller of a change waits; what is not done by then is the cron's. */
 const REQUEST_MS_MAX = 5_000;
-/** A run of the cron, of every minute. */
+/** A run of the cron, which comes every minute, and one namespace's share of it: a large merge must not keep the others waiting. */
 const SWEEP_MS_MAX = 40_000;
+const NAMESPACE_MS_MAX = 10_000;
 const NAMES_AT_ONCE = 8;
 const NAMES_PER_SWEEP_MAX = 1_000;
 const MERGES_PER_SWEEP_MAX = 100;
@@ -66,11 +67,13 @@ export async function linkCustomer(
 
 /** What requests left undone, in every namespace. */
 export async function finishLinks(context: Context): Promise<void> {
+  const untilMs = context.now() + SWEEP_MS_MAX;
   for (const namespaceId of await namespacesToLink(context.store, NAMESPACES_PER_SWEEP_MAX)) {
+    if (context.now() >= untilMs) return;
     const namespace = await findNamespace(context.store, namespaceId);
     if (namespace === null) continue;
     const tenant: Tenant = { namespaceId, kind: namespace.kind, configVersion: namespace.configVersion };
-    const run = await newRun(context, tenant, SWEEP_MS_MAX);
+    const run = await newRun(context, tenant, NAMESPACE_MS_MAX);
     for (const merge of await openMerges(context.store, namespaceId, MERGES_PER_SWEEP_MAX))
       await unlessItThrows(run, "a merge", () => carryOn(run, merge));
     const names = await unlinkedNames(context.store, namespaceId, NAMES_PER_SWEEP_MAX);
@@ -99,11 +102,11 @@ async function settleName(run: Run, name: string): Promise<boolean> {
   const { store } = context;
   for (let round = 1; round <= ROUNDS_MAX; round++) {
     const { owner, former } = await claimsOn(store, tenant.namespaceId, name);
+    context.caches.homes.delete(ownObject(run, name));
     for (const claim of former) {
       if (claim.home !== owner?.home && !(await takeAway(run, name, claim))) return false;
     }
     if (owner !== null && !(await bringHome(run, name, owner))) return false;
-    context.caches.homes.delete(ownObject(run, name));
     // Whoever changed the name meanwhile may have finished before what was done here: then once more, by what holds now.
     const after = await claimsOn(store, tenant.namespaceId, name);
     if (!isSame(owner, after.owner)) continue;

@@ -3,11 +3,9 @@
  * of the whole namespace is added up from the rollups, and the objects are asked for what those do not hold: the ends of a range that
  * lie within a minute, minutes that are kept no more, and distinct values. The rules of a query are core's; here is who is asked.
  */
-import type { Cell, CellJson } from "../core/aggregation";
 import { INSTANT_MS_MAX } from "../core/instant";
 import { compileMeters, type CompiledMeter, type Meter } from "../core/meter";
 import { rangeOf, readQuery, type AskedQuery, type MeterQuery } from "../core/meter-query";
-import { formatQuantity } from "../core/quantity";
 import {
   PartBuilder,
   placesOf,
@@ -25,7 +23,6 @@ import type { Answer, Call, CustomerRpc } from "../durable-objects/rpc";
 import { findCustomer, type CustomerRow } from "../store/customers";
 import { homesOfSubjects } from "../store/customer-subjects";
 import type { MeterRow } from "../store/meters";
-import { saveProgress } from "../store/progress";
 import {
   daysWithRollups,
   objectsWithRollups,
@@ -34,17 +31,15 @@ import {
   type RollupRange,
 } from "../store/rollup-query";
 import { MINUTE_RETENTION_MS } from "../store/rollups";
-import { commit } from "../store/store";
 import { invalid, notFound, Problem, refusalProblem } from "./api/problem";
-import { atOnce } from "./at-once";
-import { causeOf, type Context } from "./context";
+import type { Context } from "./context";
 import { askCustomer, askObject, type Answered, type RegisteredObject, type Tenant } from "./customers";
 import { definitionOf } from "./meters";
-import { requireFolded } from "./refold";
+import { QuerySteps } from "./query-steps";
+import { requireFolded, requireUnmoved } from "./refold";
 
 /** Objects that one query asks. Each is a call, and a Worker makes a thousand in one request. */
 export const OBJECTS_ASKED_MAX = 500;
-const OBJECTS_AT_ONCE = 16;
 /** Windows that one query looks into: as many as it may have rows. */
 const WINDOWS_MAX = QUERY_ROWS_MAX;
 /** Fewer windows are looked into without asking first on which days there is anything. */
@@ -124,11 +119,16 @@ function accept<T>(result: Result<T, QueryRefusal>): T {
 
 type Ask = (object: CustomerRpc, call: Call) => Promise<Answer<{ part: QueryPart }>>;
 
+interface ObjectAsk {
+  object: RegisteredObject;
+  range: { from: number; to: number };
+}
+
 /** One query on its way: of which meter, on whose behalf, and how far it is. */
 class Asking {
   readonly meter: CompiledMeter;
   private readonly tenant: Tenant;
-  private readonly steps: Steps;
+  private readonly steps: QuerySteps;
 
   constructor(
     private readonly context: Context,
@@ -139,7 +139,7 @@ class Asking {
     this.meter = [...compileMeters([definitionOf(row)]).meters.values()][0]!;
     // The meter may be newer than the configuration that this isolate remembers.
     this.tenant = { ...tenant, configVersion: Math.max(tenant.configVersion, row.configVersion) };
-    this.steps = new Steps(context, tenant.namespaceId, clientId);
+    this.steps = new QuerySteps(context, tenant.namespaceId, clientId);
   }
 
   /** Each has one object, which its id leads to; their groups never meet, because several group by customer. */
@@ -183,15 +183,14 @@ class Asking {
   async namespace(query: MeterQuery): Promise<QueryPart[]> {
     await requireFolded(this.context, this.tenant, this.row);
     const pieces = this.piecesOf(query);
-    const objects = await this.objectsOf(pieces.filter(({ source }) => source === "objects"));
+    const asks = await this.asksOf(pieces.filter(({ source }) => source === "objects"));
+    const alone = asks.length === 1 && pieces.length === 1;
     const parts: QueryPart[] = [];
-    await this.steps.through([null, ...objects], async (ask) => {
+    await this.steps.through([null, ...asks], async (ask) => {
       if (ask === null) parts.push(await this.rollups(query, pieces));
-      else
-        parts.push(
-          ...(await this.object(ask.object, { ...query, ...ask.range }, objects.length === 1 && pieces.length === 1)),
-        );
+      else parts.push(...(await this.object(ask.object, { ...query, ...ask.range }, alone)));
     });
+    await requireUnmoved(this.context, this.tenant);
     return parts;
   }
 
@@ -205,10 +204,9 @@ class Asking {
     return coverOf({ from, to }, query.windowSize, minutesSince);
   }
 
-  private async objectsOf(
-    pieces: readonly Piece[],
-  ): Promise<{ object: RegisteredObject; range: { from: number; to: number } }[]> {
-    const asks: { object: RegisteredObject; range: { from: number; to: number } }[] = [];
+  /** Which objects have usage in these pieces, and what each is asked for. */
+  private async asksOf(pieces: readonly Piece[]): Promise<ObjectAsk[]> {
+    const asks: ObjectAsk[] = [];
     for (const { from, to } of pieces) {
       const objects = await objectsWithRollups(this.context.store, this.tenant.namespaceId, {
         meterKey: this.meter.foldKey,
@@ -249,7 +247,8 @@ class Asking {
       // What the query does not look at may be anything.
       const values: (string | null)[] = Array.from({ length: this.meter.dimensions.length + 1 }, () => null);
       for (const [n, place] of dimensions.entries()) values[place] = group.group[n]!;
-      part.add(JSON.stringify(values), cellOf(this.meter, group), group.first, group.last);
+      const cell = this.meter.fold.fromRollup(group);
+      if (cell !== null) part.add(JSON.stringify(values), cell, group.first, group.last);
     }
     return accept(part.part());
   }
@@ -333,68 +332,4 @@ const tooManyObjects = ({ aggregation }: Meter): Problem =>
 function partOf(answer: Answered<{ part: QueryPart }>): QueryPart {
   if (!answer.ok) throw refusalProblem(answer);
   return answer.part;
-}
-
-/** As the aggregation writes it. */
-function cellOf({ meter, fold }: CompiledMeter, { count, sum, min, max, latest }: RollupGroup): Cell {
-  const total = (value: bigint | null): CellJson => [count, formatQuantity(value ?? 0n)];
-  switch (meter.aggregation) {
-    case "COUNT":
-      return fold.fromJSON(count);
-    case "SUM":
-    case "AVG":
-      return fold.fromJSON(total(sum));
-    case "MIN":
-      return fold.fromJSON(total(min));
-    case "MAX":
-      return fold.fromJSON(total(max));
-    case "LATEST":
-      // Which of two of one time arrived last, the rollups do not know.
-      return fold.fromJSON([count, formatQuantity(latest?.value ?? 0n), latest?.at ?? 0, 0]);
-    case "UNIQUE_COUNT":
-      // Only of names: the number of its values is the objects' to tell.
-      return fold.fromJSON([count, null]);
-  }
-}
-
-/** What a query has done of what it must, told to who follows it. */
-class Steps {
-  private static readonly EVERY_MS = 500;
-  private toldAt = 0;
-
-  constructor(
-    private readonly context: Context,
-    private readonly namespaceId: string,
-    private readonly clientId: string | null,
-  ) {}
-
-  /** A failed step fails the query, and says so. */
-  async through<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-    let success = 0;
-    const total = items.length;
-    await this.tell({ success, failed: 0, total }, true);
-    try {
-      await atOnce(items, OBJECTS_AT_ONCE, async (item) => {
-        await work(item);
-        await this.tell({ success: ++success, failed: 0, total }, success === total);
-      });
-    } catch (error) {
-      await this.tell({ success, failed: 1, total }, true);
-      throw error;
-    }
-  }
-
-  private async tell(done: { success: number; failed: number; total: number }, always: boolean): Promise<void> {
-    if (this.clientId === null) return;
-    const now = this.context.now();
-    if (!always && now < this.toldAt + Steps.EVERY_MS) return;
-    this.toldAt = now;
-    try {
-      await commit(this.context.store, [
-        saveProgress(this.context.store, this.namespaceId, this.clientId, { ...done, updatedAt: now }),
-      ]);
-    } catch (error) {
-      this.context.report("the progress of a query could not be written", { cause: causeOf(error) });
-    }
-  }
 }

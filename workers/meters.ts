@@ -3,6 +3,7 @@
  * core/meter-body's; here is what must stay true while features are made over a meter at the same time.
  */
 import { foldKeyOf, type Meter } from "../core/meter";
+import { dimensionsUsed } from "../core/feature";
 import type { ConfigSnapshot } from "../durable-objects/rpc";
 import { featuresOfMeter, refuseOtherFeatures, type FeatureRow } from "../store/features";
 import type { Remember } from "./api/idempotency";
@@ -166,17 +167,12 @@ async function whileFeaturesStay<T>(
 function refuseDropped({ groupBy }: MeterRow, next: MeterRow["groupBy"], features: readonly FeatureRow[]): void {
   const dropped = Object.keys(groupBy).filter((dimension) => !Object.hasOwn(next, dimension));
   for (const feature of features) {
-    const used = dropped.find((dimension) => dimensionsOf(feature).includes(dimension));
+    const uses = dimensionsUsed({ filters: feature.filters ?? {}, unitCost: feature.unitCost });
+    const used = dropped.find((dimension) => uses.includes(dimension));
     if (used !== undefined)
       throw new Problem(409, `the dimension ${used} cannot be dropped, because the feature ${feature.key} uses it`);
   }
 }
-
-/** Those it filters by, and those its unit cost reads a provider, a model or a token type from. */
-const dimensionsOf = ({ filters, unitCost }: FeatureRow): unknown[] => [
-  ...Object.keys(filters ?? {}),
-  ...Object.entries(unitCost ?? {}).flatMap(([field, value]) => (field.endsWith("Property") ? [value] : [])),
-];
 
 /** How many meters a namespace can have is how many fit its configuration. */
 const ALL_METERS = { orderBy: "key", order: "ASC", includeDeleted: false, offset: 0, limit: 100_000 } as const;

@@ -10,7 +10,7 @@ import {
   unfoldedNamespaces,
   type FoldProgress,
 } from "../store/fold-progress";
-import { openMerges } from "../store/merges";
+import { isMerging } from "../store/merges";
 import type { MeterRow } from "../store/meters";
 import { findNamespace } from "../store/namespaces";
 import { folding, tryAgain } from "./api/problem";
@@ -85,15 +85,19 @@ export function refoldLater(context: Context, tenant: Tenant, version: number): 
   context.later(refold(context, tenant, version, BACKGROUND_BOUNDS));
 }
 
+/** To be asked before and after the rollups are read. */
+export async function requireUnmoved(context: Context, { namespaceId }: Tenant): Promise<void> {
+  if (await isMerging(context.store, namespaceId, context.now()))
+    throw tryAgain("usage is moving from one customer to another, and would be counted twice or not at all; ask again");
+}
+
 /** Whether the rollups can answer for the whole namespace; where they cannot yet, it is made so within bounds, or said how far it is. */
 export async function requireFolded(
   context: Context,
   tenant: Tenant,
   meter: Pick<MeterRow, "foldedAt" | "configVersion">,
 ): Promise<void> {
-  const [merge] = await openMerges(context.store, tenant.namespaceId, 1);
-  if (merge !== undefined)
-    throw tryAgain("usage is moving from one customer to another, and would be counted twice or not at all; ask again");
+  await requireUnmoved(context, tenant);
   if (meter.foldedAt !== null) return;
   const progress = await refold(context, tenant, meter.configVersion, QUERY_BOUNDS);
   if (progress.done < progress.total) throw folding("customers", progress);

@@ -1,5 +1,6 @@
 /** The whole contract: every resource, by name. The router mounts it, openapi.json prints it, the route-walking tests walk it. */
 import { apiKeys } from "./api-keys";
+import { audits } from "./audits";
 import { burnTables } from "./burn-tables";
 import { clock } from "./clock";
 import { corrections } from "./corrections";
@@ -40,6 +41,7 @@ export const contract = {
   burnTables,
   wallets,
   deadLetters,
+  audits,
   status,
   info,
   debug,

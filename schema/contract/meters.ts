@@ -4,32 +4,11 @@
  */
 import * as z from "zod";
 import type { Aggregation } from "../../core/aggregation";
-import { instant, name, ULID } from "./fields";
+import { instant, metadata, name, resourceKey, text, ULID } from "./fields";
 import { filterString, filterStringInQuery } from "./filters";
 import type { Resource } from "./route";
 
 const AGGREGATIONS = ["SUM", "COUNT", "UNIQUE_COUNT", "AVG", "MIN", "MAX", "LATEST"] as const satisfies Aggregation[];
-
-/** Text for people; Postgres stores no NUL. */
-const text = (charsMax: number) =>
-  z
-    .string()
-    .max(charsMax)
-    .refine((value) => !value.includes("\0") && value.isWellFormed(), "must not contain NUL or a lone surrogate");
-
-const slug = z
-  .string()
-  .min(1)
-  .max(64)
-  .regex(/^[a-z0-9]+(?:_[a-z0-9]+)*$/, "must be lower-case letters and digits, in parts joined by _");
-
-const METADATA_ENTRIES_MAX = 50;
-const metadata = z
-  .record(name, text(1_024))
-  .refine(
-    (map) => Object.keys(map).length <= METADATA_ENTRIES_MAX,
-    `must have at most ${METADATA_ENTRIES_MAX} entries`,
-  );
 
 const groupBy = z.record(z.string(), z.string()).meta({
   description: "Dimension → JSONPath into the event's data. Paths name one value: names and indexes only.",
@@ -46,7 +25,7 @@ const changeable = {
 export const meterInput = z
   .object({
     ...changeable,
-    slug,
+    slug: resourceKey,
     aggregation: z.enum(AGGREGATIONS),
     eventType: name,
     eventFrom: instant.optional().meta({ description: "Events before it do not count." }),

@@ -9,7 +9,6 @@ import {
   markLinked,
   namesOf,
   ownersOf,
-  reopenName,
   subjectsOf,
   unlinkedNames,
   unlinkedNamesOf,
@@ -25,7 +24,7 @@ import {
   type CustomerDetails,
   type CustomerRow,
 } from "../customers";
-import { finishMerge, openMerges, startMerge } from "../merges";
+import { abandonMerge, finishMerge, namespacesToLink, openMerges, startMerge } from "../merges";
 import { rememberAnswer } from "../idempotency";
 import { commit, type Store } from "../store";
 import { deleteSubject, findSubject, listSubjects, newSubject, saveSubjects, subjectsAmong } from "../subjects";
@@ -121,7 +120,7 @@ export function customerSuite(open: () => Store): void {
     expect(await subjectsOf(open(), namespaceId, [row.id])).toEqual(new Map([[row.id, ["b"]]]));
     const { value } = keyOnly as { value: CustomerRow };
     await update(value, { key: null, subjectKeys: ["a", "b"] });
-    expect((await namesIn(row)).map(([name]) => name).sort()).toEqual(["a", "b"]);
+    expect((await namesIn(row)).map(([name]) => String(name)).sort()).toEqual(["a", "b"]);
     expect(await subjectsOf(open(), namespaceId, [row.id])).toEqual(new Map([[row.id, ["a", "b"]]]));
     expect(await live(namespaceId, "a")).toBe(undefined);
   });
@@ -227,7 +226,6 @@ export function customerSuite(open: () => Store): void {
     const stale = (await claimsOn(open(), namespaceId, "b")).owner!;
     const { value } = without as { value: CustomerRow };
     const back = await update(value, { key: "k", subjectKeys: ["a"] });
-    await reopenName(open(), namespaceId, "a");
     await markLinked(open(), namespaceId, "b", [{ ...stale, linkedAt: null }], NOW + 11);
     expect(await waiting()).toEqual(["a", "b"].flatMap((name) => (name === "a" ? ["a", "a"] : ["b"])));
     expect((await claimsOn(open(), namespaceId, "a")).former).toHaveLength(1);
@@ -326,7 +324,6 @@ export function customerSuite(open: () => Store): void {
     await update({ ...row, namespaceId: theirs }, { key: "x", subjectKeys: [] });
     await deleteCustomer(open(), { ...row, namespaceId: theirs }, NOW);
     await markLinked(open(), theirs, "s", [before.claims.owner!], NOW);
-    await reopenName(open(), theirs, "s");
     await finishMerge(open(), theirs, "a", NOW);
     await deleteSubject(open(), theirs, "sid", NOW);
     await saveSubjects(open(), theirs, [], [{ id: "sid", change: { displayName: "x" } }], NOW);
@@ -344,6 +341,29 @@ export function customerSuite(open: () => Store): void {
     await finishMerge(open(), namespaceId, "a", NOW + 2);
     await finishMerge(open(), namespaceId, "a", NOW + 3);
     expect(await openMerges(open(), namespaceId, 10)).toEqual([{ id: "b", source: "b", home: "h" }]);
+    // One that was refused may be tried again, one that is done may not.
+    await abandonMerge(open(), namespaceId, "a");
+    await abandonMerge(open(), namespaceId, "b");
+    expect(await openMerges(open(), namespaceId, 10)).toEqual([]);
+    await startMerge(open(), namespaceId, { source: "a", home: "h" }, NOW + 4);
+    await startMerge(open(), namespaceId, { source: "b", home: "i" }, NOW + 4);
+    expect(await openMerges(open(), namespaceId, 10)).toEqual([{ id: "b", source: "b", home: "i" }]);
+  });
+
+  it("knows the namespaces where something is left to be linked or merged, and no others", async () => {
+    const [linking, merging, done] = [
+      await newNamespace(open()),
+      await newNamespace(open()),
+      await newNamespace(open()),
+    ] as const;
+    await made({ namespaceId: linking, key: "k" });
+    await startMerge(open(), merging, { source: "a", home: "h" }, NOW);
+    await made({ namespaceId: done, key: "k" });
+    await markLinked(open(), done, "k", [(await claimsOn(open(), done, "k")).owner!], NOW);
+    await startMerge(open(), done, { source: "a", home: "h" }, NOW);
+    await finishMerge(open(), done, "a", NOW);
+    const found = await namespacesToLink(open(), 1_000);
+    expect([linking, merging, done].map((id) => found.includes(id))).toEqual([true, true, false]);
   });
 
   it("provides the subjects of a customer, and leaves what is known of them alone", async () => {

@@ -70,7 +70,7 @@ export function featureSuite(open: () => Store): void {
   it("has its key alone until it is archived, which frees the key and hides the feature", async () => {
     const store = open();
     const namespaceId = await newNamespace(store);
-    const [old, next] = [feature(), feature()];
+    const [old, next] = [feature({ id: ulid(NOW) }), feature({ id: ulid(NOW + 1) })];
     await createFeature(store, namespaceId, old, null);
     const answer = { key: "k", route: "POST /x", bodyHash: "h", status: 201, response: "{}", createdAt: NOW };
     expect(await createFeature(store, namespaceId, next, null, rememberAnswer(store, namespaceId, answer))).toEqual({

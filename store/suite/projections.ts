@@ -6,7 +6,7 @@ import { ratingMessage, type RatingMessage, type Rollup } from "../../schema/mes
 import { applyRating, ROLLUPS_PER_STATEMENT_MAX } from "../apply-rating";
 import { countUnrated, listFullest, listUnrated } from "../attention";
 import { findCustomer, listCustomers } from "../customers";
-import { countObjects, findObject, listObjects } from "../objects";
+import { countObjects, findObject, listObjects, listToday } from "../objects";
 import { MINUTE_RETENTION_MS, purgeMinutes, totalByMeter, type RollupRow } from "../rollups";
 import type { Store } from "../store";
 import { findWallet, listWallets } from "../wallets";
@@ -291,6 +291,39 @@ export function projectionSuite(open: () => Store): void {
       updatedAt: NOW,
     });
     expect(await findWallet(store, namespaceId, ulid())).toBe(null);
+  });
+
+  it("knows what each object accepted on its last day, in that day's list only", async () => {
+    const store = open();
+    const [ours, theirs] = [await newNamespace(store), await newNamespace(store)];
+    const of = (namespaceId: string, object: string, seq: number, today?: [number, [string, number][]]) =>
+      rating({ namespaceId, object, seq, ...(today && { today }) });
+    const hostile = "ä'\"\\";
+    await applyRating(store, [
+      of(ours, "a", 2, [
+        20_000,
+        [
+          ["x", 2],
+          [hostile, 1],
+        ],
+      ]),
+      of(ours, "a", 1, [20_000, [["x", 1]]]),
+      of(ours, "b", 1, [19_999, [["y", 9]]]),
+      of(ours, "c", 1),
+      of(ours, "d", 1, [20_000, [["x", 3]]]),
+      of(theirs, "a", 1, [20_000, [["z", 5]]]),
+    ]);
+    expect(await everyPage((page) => listToday(store, ours, 20_000, page), 1)).toEqual([
+      {
+        name: "a",
+        todayCounts: [
+          ["x", 2],
+          [hostile, 1],
+        ],
+      },
+      { name: "d", todayCounts: [["x", 3]] },
+    ]);
+    expect(await everyPage((page) => listToday(store, ours, 20_001, page), 5)).toEqual([]);
   });
 
   it("finds the customers with unpriced usage, and those near what one object holds", async () => {

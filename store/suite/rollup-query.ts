@@ -29,6 +29,11 @@ interface Row extends Rollup {
   object: string;
 }
 
+function totalsOf(row: Row): Rollup {
+  const { object: _, ...totals } = row;
+  return totals;
+}
+
 async function write(store: Store, namespaceId: string, rows: readonly Row[]): Promise<void> {
   const objects = [...new Set(rows.map(({ object }) => object))];
   await applyRating(
@@ -37,7 +42,7 @@ async function write(store: Store, namespaceId: string, rows: readonly Row[]): P
       rating({
         namespaceId,
         object: `${namespaceId}/${object}`,
-        rollups: rows.filter((each) => each.object === object).map(({ object: _, ...each }) => each),
+        rollups: rows.filter((each) => each.object === object).map(totalsOf),
         customer: { ...rating({ namespaceId }).customer, id: `customer of ${object}`, key: object },
       }),
     ),
@@ -304,6 +309,41 @@ export function rollupQuerySuite(open: () => Store): void {
     expect(await rollupKeys(store, await newNamespace(store))).toEqual([]);
   });
 
+  it("shows and takes nothing of one namespace to another", async () => {
+    const store = open();
+    const [ours, theirs] = [await newNamespace(store), await newNamespace(store)];
+    await commit(store, [insertMeter(store, ours, meter({ configVersion: 5 }))]);
+    const rows = (["minute", "quarter"] as const).map((resolution) => ({
+      ...rollup({ meter: METER, resolution, windowStart: START }),
+      object: "x",
+    }));
+    await write(store, ours, rows);
+    const name = `${ours}/x`;
+    const range = { meterKey: METER, from: 0, to: NOW, limit: 10 };
+    const seen = async (namespaceId: string) => [
+      await readRollups(store, namespaceId, {
+        meterKey: METER,
+        aggregation: "SUM",
+        ranges: [{ window: 0, resolution: "quarter", from: 0, to: NOW }],
+        dimensions: [],
+        rowsMax: 10,
+      }),
+      await daysWithRollups(store, namespaceId, range),
+      await objectsWithRollups(store, namespaceId, { ...range, resolution: "quarter" }),
+      await rollupKeys(store, namespaceId),
+      await listBehind(store, namespaceId, { version: 5, after: null, limit: 10 }),
+    ];
+    const before = await seen(ours);
+    expect(before.map((list) => list!.length)).toEqual([1, 1, 1, 1, 1]);
+    expect(await seen(theirs)).toEqual([[], [], [], [], []]);
+    expect(await foldProgress(store, theirs, 5)).toEqual({ done: 0, total: 0 });
+    await noteFolded(store, theirs, name, 5);
+    expect(await markFolded(store, theirs, NOW + HOUR_MS)).toBe(0);
+    expect(await purgeKeys(store, theirs, { keys: [METER], configVersion: 0, rowsMax: 10 })).toBe(0);
+    expect(await seen(ours)).toEqual(before);
+    expect(await foldProgress(store, ours, 5)).toEqual({ done: 0, total: 1 });
+  });
+
   it("remembers a query's newest step for five minutes", async () => {
     const store = open();
     const [namespaceId, other] = [await newNamespace(store), await newNamespace(store)];
@@ -315,6 +355,7 @@ export function rollupQuerySuite(open: () => Store): void {
     await step(1, NOW);
     await step(3, NOW + 2);
     await step(2, NOW + 1);
+    await step(2, NOW + 2);
     expect(await known(NOW + 10)).toBe(3);
     expect(await known(NOW + 10, other)).toBe(null);
     expect(await known(NOW + 10, namespaceId, ulid())).toBe(null);

@@ -146,6 +146,33 @@ describe("windows", () => {
     ]);
   });
 
+  it("of the whole namespace are those of its subjects together, to the second, also of long ago and of times to come", async () => {
+    await om.meters.create({ slug: "wide", eventType: "wide", aggregation: "SUM", valueProperty: "$.n" });
+    const at = (subject: string, time: string, n: number) => event("wide", subject, T(time), { n });
+    await om.events.ingest([
+      at("w1", "2019-05-31T22:00:10", 1),
+      at("w2", "2019-05-31T22:00:20", 2),
+      at("w1", "2019-05-31T22:01:30", 4),
+      at("w2", "2031-01-01T00:00:00", 8),
+    ]);
+    const wide = async (query: object) => windows(await om.meters.query("wide", query));
+    await eventually(async () => expect(values(await om.meters.query("wide"))).toEqual([15]));
+    expect(await wide({ windowSize: "MINUTE" })).toEqual([
+      [iso("2019-05-31T22:00:00"), iso("2019-05-31T22:01:00"), 3],
+      [iso("2019-05-31T22:01:00"), iso("2019-05-31T22:02:00"), 4],
+      [iso("2031-01-01T00:00:00"), iso("2031-01-01T00:01:00"), 8],
+    ]);
+    expect(await wide({ windowSize: "MONTH", windowTimeZone: "Europe/Budapest" })).toEqual([
+      [iso("2019-05-31T22:00:00"), iso("2019-06-30T22:00:00"), 7],
+      [iso("2030-12-31T23:00:00"), iso("2031-01-31T23:00:00"), 8],
+    ]);
+    const [from, to] = [T("2019-05-31T22:00:20"), T("2019-05-31T22:01:30")];
+    expect(await wide({ from, to })).toEqual([[from.toISOString(), to.toISOString(), 2]]);
+    expect(await wide({ from, to, windowSize: "HOUR" })).toEqual([
+      [iso("2019-05-31T22:00:00"), iso("2019-05-31T23:00:00"), 2],
+    ]);
+  });
+
   it("that from and to cut keep their whole start and end, and count what lies inside", async () => {
     const query = { ...ANN, from: T("2025-02-01T00:00:30"), to: T("2025-02-03T12:34:56"), windowSize: "DAY" } as const;
     expect(windows(await om.meters.query("tokens", query))).toEqual([

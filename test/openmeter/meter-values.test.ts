@@ -137,6 +137,18 @@ describe.concurrent("aggregations", () => {
   });
 });
 
+it("counts a batch of 1,000 events of 20 subjects, each subject's at once", async () => {
+  await om.meters.create({ slug: "batch", eventType: "batch", aggregation: "SUM", valueProperty: "$.n" });
+  const events = Array.from({ length: 1_000 }, (_, n) => event("batch", `b${n % 20}`, T("2025-01-01T00:00:00"), { n }));
+  await om.events.ingest(events);
+  const subject = Array.from({ length: 20 }, (_, n) => `b${n}`);
+  const { data } = await om.meters.query("batch", { subject });
+  // 0 + 20 + … + 980, and one more each for the next subject.
+  const expected = subject.map((name, n) => [name, 24_500 + 50 * n]).toSorted();
+  expect(data.map(({ subject: name, value }) => [name, value]).toSorted()).toEqual(expected);
+  await eventually(async () => expect(values(await om.meters.query("batch"))).toEqual([499_500]));
+});
+
 it("a meter made after the events counts them: at once for a subject, soon for all", async () => {
   const at = (subject: string, n: number) => event("retro", subject, T("2024-12-31T23:00:00"), { n });
   await om.events.ingest([at("r1", 1), at("r1", 2), at("r2", 4)]);

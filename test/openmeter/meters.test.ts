@@ -104,6 +104,18 @@ it("deletes a meter with 204: it is gone, its slug is free, and deleting it agai
   expect(await om.meters.get("reused")).toEqual(second);
 });
 
+it("a meter made in place of a deleted one counts the events from before, too", async () => {
+  const definition = { slug: "phoenix", eventType: "phoenix", aggregation: "COUNT" } as const;
+  const count = async () => (await om.meters.query("phoenix", { subject: ["p"] })).data.map(({ value }) => value);
+  await om.meters.create(definition);
+  await om.events.ingest(event("phoenix", "p", "2025-06-01T10:00:00Z"));
+  expect(await count()).toEqual([1]);
+  await om.meters.delete("phoenix");
+  await om.events.ingest(event("phoenix", "p", "2025-06-01T11:00:00Z"));
+  await om.meters.create(definition);
+  expect(await count()).toEqual([2]);
+});
+
 it("refuses a slug that is taken with 409", async () => {
   const definition = { slug: "taken", eventType: "t", aggregation: "COUNT" } as const;
   await om.meters.create(definition);

@@ -64,6 +64,16 @@ it("a token sees nobody else, whatever the address says", async () => {
   }
 });
 
+it("a token sees its one subject, also when that is one of several of a customer", async () => {
+  const subjectKeys = ["several-1", "several-2"];
+  await om.customers.create({ name: "Several", key: "several", usageAttribution: { subjectKeys } });
+  const at = "2025-01-01T00:00:00Z";
+  await om.events.ingest([prompt("several-1", at, 1, "small"), prompt("several-2", at, 2, "small")]);
+  const token = await tokenOf("several-2");
+  expect((await portal(token).query("tokens")).data).toMatchObject([{ value: 2, subject: "several-2" }]);
+  expect((await portal(await tokenOf("nobody")).query("tokens")).data).toEqual([]);
+});
+
 it("a token opens the meters it names and no others, and nothing but the portal", async () => {
   const token = await tokenOf("ann", { allowedMeterSlugs: ["prompts"] });
   expect((await portal(token).query("prompts")).data).toMatchObject([{ subject: "ann" }]);

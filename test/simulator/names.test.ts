@@ -5,7 +5,6 @@ import type { Call } from "../../durable-objects/rpc";
 import { Platform } from "./objects";
 
 vi.mock("cloudflare:workers", async () => (await import("./objects")).platformModule);
-vi.stubGlobal("scheduler", { wait: async () => undefined });
 vi.useFakeTimers({ toFake: ["Date"] });
 
 const NAMESPACE = "01JD0000000000000000000000";
@@ -13,6 +12,7 @@ const ID = "01JD8ZQ6M5T9W3XK2V7B4C1N0R";
 
 function world() {
   const platform = new Platform(NAMESPACE, Customer, (ms) => vi.setSystemTime(ms));
+  vi.stubGlobal("scheduler", platform);
   const call = (name: string): Call => ({ namespaceId: NAMESPACE, name, configVersion: 0 });
   /** Asks by a name, wherever it leads, as the edge does: by its own object, or by another that was remembered. */
   const ask = async (name: string, start = platform.nameOf(name)) => {

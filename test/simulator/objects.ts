@@ -28,6 +28,8 @@ export class Crash extends Error {}
 interface SimulatedObject {
   storage: TestSqlStorage;
   alarm: number | null;
+  /** Its alarm is ringing: the platform rings no second one meanwhile. */
+  ringing: boolean;
   instance: { customer: Customer; alive: { yes: boolean } } | null;
 }
 
@@ -79,21 +81,33 @@ export class Platform {
 
   /** Lets time pass until no alarm is set for the next hour. An alarm that ended in a crash rings again. */
   async ring(alarms = 1_000): Promise<void> {
-    for (let rung = 0; rung < alarms; rung++) {
-      const [next] = [...this.objects]
-        .filter(([, { alarm }]) => alarm !== null && alarm < Date.now() + 3_600_000)
-        .toSorted(([, a], [, b]) => a.alarm! - b.alarm!);
-      if (!next) return;
-      const [name, object] = next;
-      this.setTime(Math.max(Date.now(), object.alarm!));
-      object.alarm = null;
-      const { customer, alive } = this.wake(name).instance!;
-      await customer.alarm().catch((error: unknown) => {
-        if (!(error instanceof Crash)) throw error;
-      });
-      if (!alive.yes) object.alarm = Date.now() + 2_000;
-    }
+    for (let rung = 0; rung < alarms; rung++) if (!(await this.ringNext(Date.now() + 3_600_000))) return;
     throw new Error("the alarms never end");
+  }
+
+  /** What `scheduler.wait` is: somebody waits, and alarms that are due meanwhile ring. */
+  readonly wait = async (ms: number): Promise<void> => {
+    const until = Date.now() + ms;
+    if (ms > 0) while (await this.ringNext(until));
+    this.setTime(Math.max(Date.now(), until));
+  };
+
+  private async ringNext(untilMs: number): Promise<boolean> {
+    const [next] = [...this.objects]
+      .filter(([, { alarm, ringing }]) => alarm !== null && !ringing && alarm <= untilMs)
+      .toSorted(([, a], [, b]) => a.alarm! - b.alarm!);
+    if (!next) return false;
+    const [name, object] = next;
+    this.setTime(Math.max(Date.now(), object.alarm!));
+    object.alarm = null;
+    object.ringing = true;
+    const { customer, alive } = this.wake(name).instance!;
+    await customer.alarm().catch((error: unknown) => {
+      if (!(error instanceof Crash)) throw error;
+    });
+    object.ringing = false;
+    if (!alive.yes) object.alarm = Date.now() + 2_000;
+    return true;
   }
 
   async configure(name: string, snapshot: ConfigSnapshot): Promise<void> {
@@ -108,7 +122,7 @@ export class Platform {
 
   private wake(name: string): SimulatedObject {
     let object = this.objects.get(name);
-    if (!object) this.objects.set(name, (object = { storage: new TestSqlStorage(), alarm: null, instance: null }));
+    if (!object) this.objects.set(name, (object = { storage: new TestSqlStorage(), alarm: null, ringing: false, instance: null }));
     if (object.instance) return object;
     const alive = { yes: true };
     const { storage } = object;

@@ -33,6 +33,9 @@ const BODIES: Record<string, unknown> = {
   "wallets.grant": { amount: 5, kind: "promo" },
   "wallets.voidGrant": {},
   "deadLetters.replay": {},
+  "meters.create": { slug: "intruders", eventType: "f", aggregation: "COUNT" },
+  "meters.update": { name: "Intruder's" },
+  "meters.queryPost": {},
   "features.create": { key: "intruders", name: "Intruder's" },
   "featureCosts.query": {},
   "customers.create": { key: "intruders", name: "Intruder's" },
@@ -106,6 +109,11 @@ beforeAll(async () => {
     key,
     body: { subject: "victim" },
   });
+  const meter = await worker.call<{ id: string }>("POST", "/api/v1/meters", {
+    key,
+    body: { slug: "victims", eventType: "quiet", aggregation: "COUNT", groupBy: { of_the_victim: "$.x" } },
+  });
+  await worker.call("GET", "/api/v1/meters/victims/query?clientId=query-of-the-victim", { key });
   const letterId = "01JD8ZQ6M5T9W3XK2V7B4C1N0R";
   await recordDeadLetters(worker.context().store, [
     {
@@ -129,6 +137,9 @@ beforeAll(async () => {
     customerIdOrKey: customer.body.id,
     subjectIdOrKey: subject.body[0]!.id,
     featureId: feature.body.id,
+    meterIdOrSlug: meter.body.id,
+    groupByKey: "of_the_victim",
+    "info.progress.id": "query-of-the-victim",
     "portal token": token.body.id,
     file: "swagger-ui.css",
   };

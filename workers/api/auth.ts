@@ -24,7 +24,8 @@ const SCHEME = "Bearer ";
 /** What a key can look like; anything else costs no query. */
 const KEY = /^tg_[A-Za-z0-9_-]{1,128}$/;
 
-export const refused = (detail: string): Problem => new Problem(401, detail, { headers: { "www-authenticate": "Bearer" } });
+export const refused = (detail: string): Problem =>
+  new Problem(401, detail, { headers: { "www-authenticate": "Bearer" } });
 
 /** What was sent in place of `what`. */
 export function bearer(request: Request, what = "your API key"): string {

@@ -189,5 +189,14 @@ describe("the cost of a feature", () => {
       status: 422,
       body: { type: "https://tollgate.dev/problems/at-bound", detail: expect.stringContaining("ask for less time") },
     });
+    const day = { from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00Z" };
+    const subject = ["customer-1", ...Array.from({ length: 19 }, (_, n) => `nobody-${n}`)];
+    expect((await ask("tokens_sum", { ...day, subject })).status, "two changes for twenty subjects").toBe(200);
+    const month = { ...day, to: "2026-02-01T00:00:00Z", windowSize: "DAY" };
+    await call("POST", "/events", {
+      body: [event("2026-01-31T00:00:00Z", 1, { model: "deepseek-chat", vendor: "deepseek", type: "input" })],
+    });
+    expect((await ask("tokens_sum", { ...month, subject: ["customer-1"] })).status).toBe(200);
+    expect((await ask("tokens_sum", { ...month, subject })).status, "sixty changes for twenty subjects").toBe(422);
   });
 });

@@ -1,6 +1,6 @@
 /** Portal tokens over HTTP: what they open, what they do not, and when they stop. */
-import { createHmac } from "node:crypto";
-import { decodeJwt } from "jose";
+import { createHmac, hkdfSync } from "node:crypto";
+import { decodeJwt, SignJWT } from "jose";
 import { beforeAll, describe, expect, it } from "vitest";
 import { newTenant, someEvent, startWorker, type CallOptions, type Tenant } from "../harness";
 
@@ -193,6 +193,30 @@ describe("a forged portal token", () => {
     expect((await ask(mine.token)).status).toBe(200);
     expect((await ask(theirs.token)).status, "the other's meter").toBe(404);
     expect(worker.reports).toEqual([]);
+  });
+});
+
+describe("a namespace's key", () => {
+  it("signs for that namespace alone, by one algorithm", async () => {
+    const mine = await create();
+    const other = await newTenant(worker);
+    const signed = (namespaceId: string, alg: string) =>
+      new SignJWT(decodeJwt(mine.token))
+        .setProtectedHeader({ alg })
+        .sign(
+          new Uint8Array(
+            hkdfSync(
+              "sha256",
+              "a-secret-of-the-tests-and-of-nobody-else",
+              "",
+              `tollgate portal token ${namespaceId}`,
+              32,
+            ),
+          ),
+        );
+    expect((await ask(await signed(tenant.id, "HS256"))).status, "the key is this one").toBe(200);
+    expect((await ask(await signed(other.id, "HS256"))).status).toBe(401);
+    expect((await ask(await signed(tenant.id, "HS512"))).status).toBe(401);
   });
 });
 

@@ -45,7 +45,7 @@ describe("a subject", () => {
     expect(changed!.updatedAt > one.updatedAt).toBe(true);
     for (const name of [one.id, encodeURIComponent(said.key)])
       expect((await call("GET", `/subjects/${name}`)).body).toEqual(changed);
-    expect(await list()).toEqual([changed, other]);
+    expect((await list()).toSorted((a, b) => (a.key < b.key ? 1 : -1))).toEqual([changed, other]);
 
     expect(await call("DELETE", `/subjects/${encodeURIComponent(said.key)}`)).toMatchObject({ status: 204 });
     expect((await call("GET", `/subjects/${encodeURIComponent(said.key)}`)).status).toBe(404);

@@ -3,7 +3,7 @@
  * latest on, and reading ends when no unread file can hold one that comes before what was found. It reads a bounded number of lines, and
  * says from where on it does not know.
  */
-import { readLine, type ArchivedLine } from "../../core/archive-line";
+import { isLaterLine, originOfLine, readLine, type ArchivedLine } from "../../core/archive-line";
 import { compareKeys, isAsked, timesOf, type EventKey, type EventQuery } from "../../core/event-listing";
 import { INSTANT_MS_MAX } from "../../core/instant";
 import { listFilesByTime, type ArchiveFile, type FileRange } from "../../store/archive";
@@ -75,20 +75,25 @@ function rangeOf(query: EventQuery): FileRange {
   return { from: within(time.from), to: within(to), storedFrom: within(stored.from), storedTo: within(stored.to) };
 }
 
-async function linesOf({ env, report }: Context, { file }: ArchiveFile): Promise<string[]> {
-  const stored = await env.ARCHIVE.get(file);
+async function linesOf(context: Context, { file }: ArchiveFile): Promise<string[]> {
+  const stored = await context.env.ARCHIVE.get(file);
   // Somebody took it away. The list goes on without it: `npm run verify` says what is missing.
-  if (stored === null) report("a file of the archive is missing", { file });
+  if (stored === null) context.report("a file of the archive is missing", { file });
   return stored === null ? [] : decodeFile(await stored.arrayBuffer());
 }
 
 const placeOf = ({ object, seq, index }: { object: string; seq: number; index: number }): string =>
   `${object} ${seq} ${index}`;
 
+/** What an event is called, with the time of a version of it. */
+const nameOf = (line: ArchivedLine): string =>
+  JSON.stringify([originOfLine(line), line.event.source, line.event.id, line.event.time]);
+
 /** Asked events so far, each once, the first ones of the order. */
 class Found {
   private readonly events = new Map<string, { key: EventKey; line: ArchivedLine }>();
-  private readonly corrected = new Set<string>();
+  /** By name and time: the last correction of a version of this event of this time. */
+  private readonly corrections = new Map<string, ArchivedLine>();
   /** The last one that there was room for; null: there was for all. */
   private last: EventKey | null = null;
 
@@ -100,8 +105,10 @@ class Found {
 
   add(line: ArchivedLine): void {
     if (line.correction !== null) {
-      // Before what it corrects, or after it: both lie within one day, and times of the same moment are read together.
-      this.corrected.add(placeOf(line.correction.of));
+      // Before or after what it corrects. It has the time of that, so what is known up to that time is known with its corrections.
+      const name = nameOf(line);
+      const known = this.corrections.get(name);
+      if (known === undefined || isLaterLine(line, known)) this.corrections.set(name, line);
       return;
     }
     const { event, storedAt, object, seq, index } = line;
@@ -117,9 +124,14 @@ class Found {
   page(unread: EventKey | null): ArchivedEvents {
     const until = [unread, this.last].flatMap((key) => key ?? []).sort(compareKeys)[0] ?? null;
     const items = this.sorted().filter(
-      ({ key }) => !this.corrected.has(placeOf(key)) && (until === null || compareKeys(key, until) <= 0),
+      ({ key, line }) => !this.isCorrected(line) && (until === null || compareKeys(key, until) <= 0),
     );
     return { items, until };
+  }
+
+  private isCorrected(line: ArchivedLine): boolean {
+    const correction = this.corrections.get(nameOf(line));
+    return correction !== undefined && isLaterLine(correction, line);
   }
 
   private sorted(): { key: EventKey; line: ArchivedLine }[] {

@@ -82,4 +82,23 @@ describe("every minute", () => {
     await run(HOUR_MS * 7);
     expect(await count("rollups", id)).toBe(1);
   });
+
+  it("forgets portal tokens a month after they ended, once an hour", async () => {
+    const { id, apiKey: key } = await newTenant(worker);
+    const make = (expiresAt: number) =>
+      worker.call("POST", "/api/v1/portal/tokens", {
+        key,
+        body: { subject: "s", expiresAt: new Date(expiresAt).toISOString() },
+      });
+    expect((await make(worker.now() + HOUR_MS)).status).toBe(200);
+    await make(worker.now() + 60 * DAY_MS);
+    worker.advance(31 * DAY_MS);
+    await run(HOUR_MS * 7);
+    expect(await count("portal_tokens", id)).toBe(2);
+    worker.advance(2 * HOUR_MS);
+    await run(HOUR_MS * 7 + 60_000);
+    expect(await count("portal_tokens", id)).toBe(2);
+    await run(HOUR_MS * 7);
+    expect(await count("portal_tokens", id)).toBe(1);
+  });
 });

@@ -279,21 +279,21 @@ describe("the archive", () => {
     const of = (seq: number, index: number) => ({ object: nameOf("acme"), seq, index });
     const lines = (await counted()).sort((a, b) => a.event.time - b.event.time || b.index - a.index || a.seq - b.seq);
     expect(
-      lines.map(({ event, seq, index, correction }) => [
+      lines.map(({ event, seq, index, amends, correction }) => [
         event.id,
         new Date(event.time).toISOString(),
         seq,
         index,
-        correction,
+        correction ?? amends,
       ]),
     ).toEqual([
       ["void", day(1), 1, 0, null],
       ["void", day(1), 2, -1, { kind: "void", of: of(1, 0), present: null, reason: "wrong" }],
       ["amend", day(2), 1, 1, null],
       ["amend", day(2), 3, -1, { kind: "amend", of: of(1, 1), present: { seq: 3, index: 0 }, reason: "wrong" }],
-      ["amend", day(3), 3, 0, null],
+      ["amend", day(3), 3, 0, of(1, 1)],
       ["amend", day(3), 4, -1, { kind: "amend", of: of(3, 0), present: { seq: 4, index: 0 }, reason: "wrong" }],
-      ["amend", day(4), 4, 0, null],
+      ["amend", day(4), 4, 0, of(3, 0)],
     ]);
   });
 });

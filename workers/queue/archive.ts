@@ -2,7 +2,7 @@
  * Accepted events from the objects' logs into files in R2 (docs/archive.md), and then into the archive's index. Filing a message twice
  * writes the same file, or the same lines into another one, and readers count a line once: so a failed batch is simply tried again.
  */
-import { correctionLine, entryLines, type Line, type LineSource } from "../../core/archive-line";
+import { amendingLine, correctionLine, entryLines, type Line, type LineSource } from "../../core/archive-line";
 import { formatInstant } from "../../core/instant";
 import { decodeBlock, decodeBody, decodeDirectory, type StoredEntry } from "../../durable-objects/log-format";
 import type { Call } from "../../durable-objects/rpc";
@@ -96,19 +96,22 @@ async function take(context: Context, { header, body }: ArchiveMessage, filing: 
   if (page === null) return false;
   const { namespaceId, object, epoch, customer } = header;
   const source: LineSource = { namespaceId, object, epoch, customerId: customer.declared ? customer.id : null };
-  const entries: { at: number; lines: Line[] }[] = [];
+  const entries = new Map<number, { at: number; lines: Line[] }>();
   const correcting: number[] = [];
   for (const { body: stored, events } of entriesOf(header, page)) {
     const entry = entryLines(source, decodeBody(stored, noParts), events);
-    entries.push(entry);
+    entries.set(entry.seq, entry);
     if (entry.corrects) correcting.push(entry.seq);
   }
   if (correcting.length > 0) {
     const call: Call = { namespaceId, name: "", configVersion: 0 };
-    for (const mark of await context.customer(object).correctionsIn(call, correcting))
-      entries.push({ at: mark.at, lines: [correctionLine(source, mark)] });
+    for (const mark of await context.customer(object).correctionsIn(call, correcting)) {
+      const { lines } = entries.get(mark.seq)!;
+      if (mark.present !== null) lines[mark.present.index] = amendingLine(lines[mark.present.index]!, mark.of);
+      lines.push(correctionLine(source, mark));
+    }
   }
-  for (const { at, lines } of entries) filing.add(header, lines, at);
+  for (const { at, lines } of entries.values()) filing.add(header, lines, at);
   return true;
 }
 
@@ -183,12 +186,9 @@ async function write(
   return { written, complete: now.length === missing.length };
 }
 
-async function upload(
-  { env, now }: Context,
-  { namespaceId, file, parts, customers, lines }: Filed,
-): Promise<ArchiveFile> {
+async function upload(context: Context, { namespaceId, file, parts, customers, lines }: Filed): Promise<ArchiveFile> {
   const body = encodeFile(lines);
-  await env.ARCHIVE.put(file.file, body, { httpMetadata: { contentType: "application/gzip" } });
+  await context.env.ARCHIVE.put(file.file, body, { httpMetadata: { contentType: "application/gzip" } });
   const index = {
     v: 1,
     namespace: namespaceId,
@@ -204,10 +204,10 @@ async function upload(
       return { object, key, ...(declared && { customerId: id }), epoch, fromSeq, toSeq, events };
     }),
   };
-  await env.ARCHIVE.put(indexKey(file.file), JSON.stringify(index), {
+  await context.env.ARCHIVE.put(indexKey(file.file), JSON.stringify(index), {
     httpMetadata: { contentType: "application/json" },
   });
-  return { ...file, bytes: body.length, createdAt: now() };
+  return { ...file, bytes: body.length, createdAt: context.now() };
 }
 
 /** Every message has a part, also where none of its log entries held an event: what follows it is archived without a gap. */

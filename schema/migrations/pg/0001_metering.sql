@@ -115,6 +115,7 @@ CREATE UNIQUE INDEX "customer_subjects_key" ON "customer_subjects" USING btree (
 CREATE INDEX "customer_subjects_customer" ON "customer_subjects" USING btree ("namespace_id","customer_id");--> statement-breakpoint
 CREATE INDEX "customer_subjects_unlinked" ON "customer_subjects" USING btree ("namespace_id","created_at") WHERE linked_at is null;--> statement-breakpoint
 CREATE INDEX "merges_open" ON "merges" USING btree ("namespace_id","started_at") WHERE finished_at is null;--> statement-breakpoint
+CREATE INDEX "merges_finished" ON "merges" USING btree ("namespace_id","finished_at");--> statement-breakpoint
 CREATE UNIQUE INDEX "subjects_key" ON "subjects" USING btree ("namespace_id","key") WHERE deleted_at is null;--> statement-breakpoint
 CREATE UNIQUE INDEX "features_key" ON "features" USING btree ("namespace_id","key") WHERE archived_at is null;--> statement-breakpoint
 CREATE INDEX "meters_unfolded" ON "meters" USING btree ("namespace_id","config_version") WHERE folded_at is null and deleted_at is null;

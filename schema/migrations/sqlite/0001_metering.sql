@@ -23,6 +23,7 @@ CREATE TABLE `merges` (
 ) WITHOUT ROWID;
 --> statement-breakpoint
 CREATE INDEX `merges_open` ON `merges` (`namespace_id`,`started_at`) WHERE finished_at is null;--> statement-breakpoint
+CREATE INDEX `merges_finished` ON `merges` (`namespace_id`,`finished_at`);--> statement-breakpoint
 CREATE TABLE `subjects` (
 	`namespace_id` text NOT NULL,
 	`id` text NOT NULL,

@@ -1,6 +1,7 @@
 /** Every handler there is, for the router. The contract's part of it is complete by its types. */
 import type { Mounted } from "../app";
 import { apiKeyRoutes } from "./api-keys";
+import { auditRoutes } from "./audits";
 import { burnTableRoutes } from "./burn-tables";
 import { clockRoutes } from "./clock";
 import { correctionRoutes } from "./corrections";
@@ -44,6 +45,7 @@ export const routes: Mounted[] = [
   ...clockRoutes,
   ...burnTableRoutes,
   ...deadLetterRoutes,
+  ...auditRoutes,
   ...statusRoutes,
   ...infoRoutes,
   ...debugRoutes,

@@ -2,15 +2,15 @@
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { readExact } from "../../core/exact-json";
-import type { TelemetryRecord } from "../../core/gen-ai";
-import logsJson from "../../test/fixtures/otlp/logs.json";
-import logsProtobuf from "../../test/fixtures/otlp/logs.pb.bin";
-import tracesJson from "../../test/fixtures/otlp/traces.json";
-import tracesProtobuf from "../../test/fixtures/otlp/traces.pb.bin";
-import { readJsonExport } from "./read-json";
-import { readProtobuf } from "./read-protobuf";
-import { Undecodable, type Signal, type Visit } from "./record-reader";
+import { readExact } from "../core/exact-json";
+import type { TelemetryRecord } from "../core/gen-ai";
+import logsJson from "./fixtures/otlp/logs.json";
+import logsProtobuf from "./fixtures/otlp/logs.pb.bin";
+import tracesJson from "./fixtures/otlp/traces.json";
+import tracesProtobuf from "./fixtures/otlp/traces.pb.bin";
+import { readJsonExport } from "../workers/otlp/read-json";
+import { readProtobuf } from "../workers/otlp/read-protobuf";
+import { Undecodable, type Signal, type Visit } from "../workers/otlp/record-reader";
 
 const collected = (read: (visit: Visit) => void): TelemetryRecord[] => {
   const records: TelemetryRecord[] = [];

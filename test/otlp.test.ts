@@ -1,11 +1,11 @@
 /** OTLP over HTTP: recorded exports become events, once, and answers are OTLP's. */
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { beforeAll, describe, expect, it } from "vitest";
-import logsJson from "../../test/fixtures/otlp/logs.json";
-import logsProtobuf from "../../test/fixtures/otlp/logs.pb.bin";
-import tracesJson from "../../test/fixtures/otlp/traces.json";
-import tracesProtobuf from "../../test/fixtures/otlp/traces.pb.bin";
-import { newTenant, startWorker, type Tenant } from "../harness";
+import logsJson from "./fixtures/otlp/logs.json";
+import logsProtobuf from "./fixtures/otlp/logs.pb.bin";
+import tracesJson from "./fixtures/otlp/traces.json";
+import tracesProtobuf from "./fixtures/otlp/traces.pb.bin";
+import { newTenant, startWorker, type Tenant } from "../workers/harness";
 
 const PROTOBUF = "application/x-protobuf";
 const JSON_TYPE = "application/json";
