@@ -11,6 +11,9 @@ export type Resolution = "minute" | "quarter";
 
 const QUARTER_MINUTES = 15;
 
+/** So long the store keeps minutes; quarters of an hour for ever. */
+export const MINUTE_RETENTION_MS = 35 * 24 * HOUR_MS;
+
 /** What one group of one meter adds up to. Quantities are decimal text (core/quantity.ts). */
 export interface RollupTotal {
   /** The meter's fold key (core/meter.ts): its id and its definition. */
@@ -49,8 +52,11 @@ function totalOf({ foldKey, fold }: CompiledMeter, group: string, cell: Cell | n
   return { meter: foldKey, group, count: cell?.count ?? 0, ...none, ...(cell && fold.rollup(cell)) };
 }
 
-/** Takes the next row's unsent windows out of a chunk: each changed minute, and each quarter of an hour that has one. */
-export function takeRollups(chunk: FoldChunk): RollupRow[] {
+/**
+ * Takes the next row's unsent windows out of a chunk: each changed minute, and each quarter of an hour that has one. Minutes before
+ * `minutesFrom` (epoch ms) are not told of: the store would not keep them.
+ */
+export function takeRollups(chunk: FoldChunk, minutesFrom = -Infinity): RollupRow[] {
   const row = chunk.unsent.pop();
   if (row === undefined) return [];
   const changed = (minute: number): boolean =>
@@ -59,7 +65,7 @@ export function takeRollups(chunk: FoldChunk): RollupRow[] {
   const quarters = new Set<number>();
   const take = (minute: number, cell: Cell | null): void => {
     if (!changed(minute)) return;
-    rows.push(rollupRow(chunk, row, "minute", minute, cell));
+    if (chunk.hour * HOUR_MS + minute * MINUTE_MS >= minutesFrom) rows.push(rollupRow(chunk, row, "minute", minute, cell));
     quarters.add(Math.floor(minute / QUARTER_MINUTES) * QUARTER_MINUTES);
   };
   for (const [place, minute] of row.minutes.entries()) take(minute, row.cells[place]!);

@@ -10,6 +10,7 @@ import { leadsTo } from "../core/names";
 import type { Identity, LogEntry } from "../core/log-entry";
 import { objectName } from "../core/object-name";
 import type { FoldProgress } from "../core/refold";
+import { MINUTE_RETENTION_MS } from "../core/rollup";
 import { AccountStore, type Known } from "./account-store";
 import { ArchiveOutbox } from "./archive-outbox";
 import { Configuration } from "./configuration";
@@ -278,7 +279,8 @@ export abstract class AccountObject extends DurableObject<Env> {
       // Its totals are the home's now: the store has been told so, and must not hear of newer ones.
       if (account.merge?.done) return;
       const { seq } = account;
-      const taken = folds.takeUnsent(this.configuration.meters, SHIP_BYTES_MAX, counts.isTold);
+      const minutesFrom = Date.now() - MINUTE_RETENTION_MS;
+      const taken = folds.takeUnsent(this.configuration.meters, SHIP_BYTES_MAX, counts.isTold, minutesFrom);
       // Asked before the await: what calls add meanwhile is the next alarm's.
       const isAll = !folds.hasUnsentOf(counts.isTold);
       try {

@@ -187,7 +187,12 @@ export class FoldStore implements Folds {
   }
 
   /** Takes unsent rollups of up to about `bytesMax` as JSON, or null when there are none. */
-  takeUnsent(meters: CompiledMeters, bytesMax: number, isWanted: FoldKeys = ALL): TakenRollups | null {
+  takeUnsent(
+    meters: CompiledMeters,
+    bytesMax: number,
+    isWanted: FoldKeys = ALL,
+    minutesFrom = -Infinity,
+  ): TakenRollups | null {
     const rows: RollupRow[] = [];
     const taken: ChunkName[] = [];
     let bytes = 0;
@@ -197,7 +202,7 @@ export class FoldStore implements Folds {
       if (chunk !== null && chunk.unsent.length > 0) {
         taken.push(chunkName);
         while (chunk.unsent.length > 0 && bytes < bytesMax) {
-          for (const row of takeRollups(chunk)) {
+          for (const row of takeRollups(chunk, minutesFrom)) {
             bytes += ROW_BYTES + row.group.length;
             rows.push(row);
           }

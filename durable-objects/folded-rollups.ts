@@ -3,6 +3,7 @@
  * (workers/fold-object.ts). Until the store has them all none goes through the queue: it would bring them in any order, and nobody
  * could say when all of them are there. A page that is not known to be written is unsent again.
  */
+import { MINUTE_RETENTION_MS } from "../core/rollup";
 import type { AccountStore } from "./account-store";
 import type { TakenRollups } from "./fold-store";
 import type { FoldedBy } from "./log-folds";
@@ -29,7 +30,8 @@ export class FoldedRollups {
     const account = this.store.load(by);
     const { folds, counts } = this.store;
     if (!this.settle(written) || (!take && folds.hasUnsentOf(counts.isUntold))) return null;
-    const taken = folds.takeUnsent(by.meters, this.pageBytes, counts.isUntold);
+    const minutesFrom = this.now() - MINUTE_RETENTION_MS;
+    const taken = folds.takeUnsent(by.meters, this.pageBytes, counts.isUntold, minutesFrom);
     if (taken === null) {
       counts.told(by.version);
       this.store.checkpoint();

@@ -4,11 +4,12 @@
  */
 import { and, asc, eq, gte, inArray, lt, sql, sum } from "drizzle-orm";
 import { quantity, type Quantity } from "../core/quantity";
+import { MINUTE_RETENTION_MS } from "../core/rollup";
 import type { Resolution } from "../schema/tables";
 import { isAmong, upsertNewer } from "./bulk";
 import { commit, type Statement, type Store } from "./store";
 
-export const MINUTE_RETENTION_MS = 35 * 24 * 60 * 60_000;
+export { MINUTE_RETENTION_MS };
 
 export interface RollupRow {
   namespaceId: string;

@@ -288,6 +288,7 @@ export function projectionSuite(open: () => Store): void {
       ...wallet,
       epoch: OLD_EPOCH,
       seq: 2,
+      closed: false,
       updatedAt: NOW,
     });
     expect(await findWallet(store, namespaceId, ulid())).toBe(null);
@@ -329,6 +330,7 @@ export function projectionSuite(open: () => Store): void {
   it("finds the customers with unpriced usage, and those near what one object holds", async () => {
     const store = open();
     const [ours, theirs] = [await newNamespace(store), await newNamespace(store)];
+      closed: false,
     const wallet = (unrated: number) => ({
       balance: "0",
       held: "0",
@@ -349,5 +351,78 @@ export function projectionSuite(open: () => Store): void {
       { customerKey: "k3", events: 300 },
       { customerKey: "k2", events: 200 },
     ]);
+  });
+
+  it("ends an object that moved into another for good, however late its older messages come", async () => {
+    const store = open();
+    const wallet = (balance: string) => ({
+      balance,
+      held: "0",
+      currency: "CREDITS",
+      status: "ACTIVE" as const,
+      unrated: 0,
+    });
+    const customerOf = (object: string, namespaceId: string) => ({
+      id: `of ${object}`,
+      key: object,
+      name: null,
+      home: `${namespaceId}/${object}`,
+      createdAt: NOW,
+    });
+    const says = (namespaceId: string, object: string, of: Partial<RatingMessage>) =>
+      rating({ namespaceId, object: `${namespaceId}/${object}`, customer: customerOf(object, namespaceId), ...of });
+    const life = (namespaceId: string) => [
+      says(namespaceId, "source", { seq: 1, rollups: [rollup({ count: 1, sum: "1" })], wallet: wallet("5") }),
+      says(namespaceId, "source", { seq: 2, rollups: [rollup({ count: 2, sum: "3" })], wallet: wallet("4") }),
+      says(namespaceId, "source", {
+        seq: 9,
+        rollups: [rollup({ count: 0, sum: "0", min: null, max: null, latest: null, latestAt: null })],
+        wallet: wallet("0"),
+        eventCount: 0,
+        declared: true,
+        closed: true,
+      }),
+      says(namespaceId, "home", { seq: 5, rollups: [rollup({ count: 2, sum: "3" })], wallet: wallet("4") }),
+    ];
+    const orders = [
+      [0, 1, 2, 3],
+      [3, 2, 1, 0],
+      [2, 0, 3, 1],
+      [0, 2, 1, 3, 0, 1],
+    ];
+    for (const order of orders) {
+      for (const size of [1, 4]) {
+        const namespaceId = await newNamespace(store);
+        const messages = order.map((n) => life(namespaceId)[n]!);
+        while (messages.length > 0) await applyRating(store, messages.splice(0, size));
+        const [home, source] = [`${namespaceId}/home`, `${namespaceId}/source`];
+        const whole = { cursor: null, limit: 10 };
+        expect((await listObjects(store, namespaceId, whole)).items.map(({ name }) => name)).toEqual([home]);
+        expect((await findObject(store, namespaceId, source))?.closed).toBe(true);
+        expect(await countObjects(store, namespaceId)).toEqual({ objects: 1, events: 1 });
+        expect((await listWallets(store, namespaceId, whole)).items).toMatchObject([{ customerId: "of home" }]);
+        expect(await findWallet(store, namespaceId, "of source")).toBe(null);
+        expect((await listCustomers(store, namespaceId, ALL_CUSTOMERS)).items).toMatchObject([{ id: "of home" }]);
+        expect(await findCustomer(store, namespaceId, "source")).toBe(null);
+        expect(await totalByMeter(store, namespaceId, { resolution: "minute", ...EVER })).toMatchObject([
+          { count: 2, sum: 3n * 10n ** 24n },
+        ]);
+      }
+    }
+  });
+
+  it("makes no customer of a subject that only sent events, and one as soon as it is more", async () => {
+    const store = open();
+    const namespaceId = await newNamespace(store);
+    await applyRating(store, [rating({ namespaceId, seq: 1, declared: false })]);
+    expect((await listCustomers(store, namespaceId, ALL_CUSTOMERS)).items).toEqual([]);
+    expect(await countObjects(store, namespaceId)).toMatchObject({ objects: 1 });
+    await applyRating(store, [rating({ namespaceId, seq: 2, declared: true })]);
+    await applyRating(store, [rating({ namespaceId, seq: 1, declared: false })]);
+    expect((await listCustomers(store, namespaceId, ALL_CUSTOMERS)).items).toMatchObject([{ key: "acme", name: null }]);
+    // An older program did not tell them apart, and listed all.
+    const { declared: _, ...older } = rating({ namespaceId, object: "o", seq: 1 });
+    await applyRating(store, [{ ...older, customer: { ...older.customer, id: "older", key: null } }]);
+    expect(await findCustomer(store, namespaceId, "older")).toMatchObject({ key: null });
   });
 }

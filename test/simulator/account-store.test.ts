@@ -12,10 +12,11 @@ import { isPresent } from "../../core/correction";
 import { compareKeys, type EventKey, type EventQuery } from "../../core/event-listing";
 import type { UsageEvent } from "../../core/event";
 import { parseExact } from "../../core/exact-json";
-import { foldEvent, HOUR_MS, MemoryFolds, MINUTE_MS, type FoldChunk } from "../../core/fold";
+import { foldEvent, HOUR_MS, MemoryFolds, MINUTE_MS, windowCell, type FoldChunk } from "../../core/fold";
 import { decodeEntry } from "../../core/log-entry";
 import { compileMeters, type CompiledMeter, type Meter } from "../../core/meter";
 import { TIME_INDEX } from "../../core/refold";
+import { MINUTE_RETENTION_MS, type RollupRow } from "../../core/rollup";
 import { AccountStore } from "../../durable-objects/account-store";
 import { Audit } from "../../durable-objects/audit";
 import { recordedEvent } from "../../durable-objects/corrections";
@@ -51,6 +52,9 @@ METERS.push(
 const SMALL = { stepEvents: 8, saveEvents: 40, batchChars: 500 };
 const SMALL_LISTS = { events: 10, windowEntriesMax: 8 };
 
+/** A window that is gone, because its events were corrected. */
+const EMPTY = JSON.stringify("empty");
+
 class World {
   readonly storage = new TestSqlStorage();
   readonly durable = { sql: this.storage, transactionSync: this.storage.transactionSync } as unknown as DurableObjectStorage;
@@ -58,20 +62,20 @@ class World {
   store = new AccountStore(this.durable, SMALL);
   /** What the shared store would have. */
   rows = new Map<string, { epoch: string; seq: number; row: string }>();
-  private told = this.newFolded();
+  private telling = this.newFolded();
   private now = HOUR * HOUR_MS;
   private minted = 0;
   readonly acknowledged = new Set<string>();
 
   private newFolded(): FoldedRollups {
-    return new FoldedRollups(this.store, () => Date.now(), () => `t${this.minted++}`, 2_000);
+    return new FoldedRollups(this.store, () => this.now, () => `t${this.minted++}`, 2_000);
   }
 
   /** A new instance: nothing in memory, the configuration as it was stored. */
   evict(): void {
     this.storage.beforeWrite = () => undefined;
     this.store = new AccountStore(this.durable, SMALL);
-    this.told = this.newFolded();
+    this.telling = this.newFolded();
     const stored = this.store.empty ? null : this.store.state.read("config");
     if (stored === null && !this.store.empty) this.by = { meters: compileMeters([]), version: 0 };
     if (stored !== null) {
@@ -146,7 +150,7 @@ class World {
   ship(bytes: number, lost: boolean): void {
     const account = this.store.load(this.by);
     const { folds, counts } = this.store;
-    const taken = folds.takeUnsent(this.by.meters, bytes, counts.isTold);
+    const taken = folds.takeUnsent(this.by.meters, bytes, counts.isTold, this.minutesFrom);
     if (!taken) return;
     if (lost) taken.putBack();
     else {
@@ -161,13 +165,13 @@ class World {
     if (this.store.counts.left !== null) return false;
     let written: string | null = null;
     for (let page = 0; page < pages; page++) {
-      const answer = this.told.next(this.by, { written, take: true }, this.now);
+      const answer = this.telling.next(this.by, { written, take: true }, this.now);
       if (answer === null) return false;
       for (const message of answer.messages) this.apply(message.epoch, message.seq, message.rollups);
       if (answer.page === null) return answer.foldedVersion === this.by.version;
       written = answer.page;
     }
-    return this.told.next(this.by, { written, take: false }, this.now) !== null;
+    return this.telling.next(this.by, { written, take: false }, this.now) !== null;
   }
 
   private apply(epoch: string, seq: number, rows: readonly { meter: string; group: string; resolution: string; windowStart: number }[]) {
@@ -238,6 +242,51 @@ class World {
     let slice = audit.next(this.by, null);
     while (slice.next !== null) slice = audit.next(this.by, slice.next);
     return slice.report?.differences;
+  }
+
+  /** What every window of every meter adds up to, quarters of an hour and such minutes as the store keeps. */
+  windows(): Map<string, string> {
+    const windows = new Map<string, string>();
+    const hours = new Set(this.present().map(({ event }) => Math.floor(event.time / HOUR_MS)));
+    for (const meter of this.by.meters.meters.values()) {
+      const say = (resolution: string, start: number, group: string, cell: Cell) =>
+        windows.set(
+          `${meter.foldKey} ${resolution} ${start} ${group}`,
+          JSON.stringify([cell.count, Object.values(meter.fold.rollup(cell))]),
+        );
+      for (const hour of hours) {
+        const chunk = this.store.folds.chunk(meter, hour);
+        for (const row of chunk.rows.values()) {
+          for (const [place, minute] of row.minutes.entries()) {
+            const start = hour * HOUR_MS + minute * MINUTE_MS;
+            if (start >= this.minutesFrom) say("minute", start, row.group.key, row.cells[place]!);
+          }
+          for (let from = 0; from < 60; from += 15) {
+            const cell = windowCell(chunk, row, from, 15);
+            if (cell) say("quarter", hour * HOUR_MS + from * MINUTE_MS, row.group.key, cell);
+          }
+        }
+      }
+    }
+    return windows;
+  }
+
+  /** What the store would have of them. */
+  told(): Map<string, string> {
+    const told = new Map<string, string>();
+    for (const [key, { row }] of this.rows) {
+      const { meter, count, sum, min, max, latest, latestAt } = JSON.parse(row) as RollupRow;
+      const compiled = this.by.meters.meters.get(meter);
+      if (compiled === undefined) continue;
+      const { aggregation } = compiled.meter;
+      const kept = { SUM: [sum], AVG: [sum], MIN: [min], MAX: [max], LATEST: [latest, latestAt], COUNT: [], UNIQUE_COUNT: [] };
+      told.set(key, JSON.stringify(count === 0 && aggregation !== "UNIQUE_COUNT" ? "empty" : [count, kept[aggregation]]));
+    }
+    return told;
+  }
+
+  private get minutesFrom(): number {
+    return this.now - MINUTE_RETENTION_MS;
   }
 
   list(query: EventQuery): EventKey[] {
@@ -402,30 +451,9 @@ describe("what is counted from the log", () => {
         if (world.store.load(world.by).identity === null) return;
         expect(world.tell(100)).toBe(true);
         for (const { counts, folds } = world.store; folds.hasUnsentOf(counts.isTold); ) world.ship(5_000, false);
-        const expected = new Map<string, string>();
-        for (const meter of world.by.meters.meters.values()) {
-          const hours = new Set(world.present().map(({ event }) => Math.floor(event.time / HOUR_MS)));
-          for (const hour of hours) {
-            const chunk = world.store.folds.chunk(meter, hour);
-            for (const row of chunk.rows.values())
-              for (const [place, minute] of row.minutes.entries()) {
-                const { count } = row.cells[place]!;
-                expected.set(
-                  `${meter.foldKey} minute ${hour * HOUR_MS + minute * MINUTE_MS} ${row.group.key}`,
-                  JSON.stringify([count, meter.fold.rollup(row.cells[place]!)]),
-                );
-              }
-          }
-        }
-        const minutes = new Map<string, string>();
-        for (const [key, { row }] of world.rows) {
-          const { meter, resolution, count, ...totals } = JSON.parse(row) as { meter: string; resolution: string; count: number; [column: string]: unknown };
-          const compiled = world.by.meters.meters.get(meter);
-          if (resolution !== "minute" || compiled === undefined || (count === 0 && compiled.fold.reads !== "text")) continue;
-          const columns = Object.entries(totals).filter(([name, value]) => ["sum", "min", "max", "latest", "latestAt"].includes(name) && value !== null && !(name === "sum" && compiled.fold.rollup(compiled.fold.nothing()).sum === undefined));
-          minutes.set(key, JSON.stringify([count, Object.fromEntries(columns)]));
-        }
-        for (const [key, value] of expected) expect([key, minutes.get(key)]).toEqual([key, value]);
+        const expected = world.windows();
+        for (const [key, value] of world.told()) if (!expected.has(key)) expect([key, value]).toEqual([key, EMPTY]);
+        for (const [key, value] of expected) expect([key, world.told().get(key)]).toEqual([key, value]);
       }),
       { numRuns: 100 },
     );
