@@ -73,7 +73,13 @@ export async function startInstrumented(
   const modules: Module[] = counted
     ? [{ type: "ESModule", path: "subject.js", contents: await compile("subject.ts") }, ...product]
     : product;
-  const worker = { ...options, name: "tollgate", modulesRoot: "/", modules, bindings: { TOLLGATE_LOCAL: "1" } };
+  const worker = {
+    ...options,
+    name: "tollgate",
+    modulesRoot: "/",
+    modules,
+    bindings: { TOLLGATE_LOCAL: "1", TOLLGATE_ADMIN_KEY: "tg_admin_local" },
+  };
   const instance = await claim(stateDir, () => startMiniflare(stateDir, worker, inspectorPort));
   return Object.assign(instance, { script: String(product[0]?.contents) });
 }

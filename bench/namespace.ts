@@ -31,7 +31,7 @@ const VALUES = ["$.tokens", "$.usage.inputTokens", "$.usage.outputTokens"];
 export const someMeters = (count: number): BenchMeter[] =>
   Array.from({ length: count }, (_, place) => {
     const aggregation = AGGREGATIONS[place % AGGREGATIONS.length]!;
-    const valueProperty = aggregation === "UNIQUE_COUNT" ? "$.type" : VALUES[place % VALUES.length]!;
+    const valueProperty = aggregation === "UNIQUE_COUNT" ? "$.usage.inputTokens" : VALUES[place % VALUES.length]!;
     return { slug: `meter_${place}`, aggregation, ...(aggregation !== "COUNT" && { valueProperty }) };
   });
 

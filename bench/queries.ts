@@ -7,6 +7,7 @@ import { processCpuMs } from "./cpu";
 import { atLeast, atMost, fixed, median, whole, type Bench, type Figure } from "./figure";
 import { freshState, startInstrumented, startProduct, type Instance } from "./instance";
 import { counted, newMeter, newNamespace, planIn, post, someMeters, type Namespace } from "./namespace";
+import { idle } from "./settled";
 import { newStream, ROUTES } from "./stage";
 import type { WriteCounts } from "./subject";
 
@@ -81,21 +82,22 @@ export const longQuery: Figure = {
     const object = await objectOf(instance, "long");
     const bare: number[] = [];
     for (let round = 0; round < 3; round++) bare.push(await cpuOf(instance, () => inflate(instance, object)));
-    const ours: number[] = [];
-    const waits: number[] = [];
-    for (let round = 0; round < 3; round++) {
-      const slug = `later_${round}`;
-      const startMs = performance.now();
-      let counts = 0;
-      ours.push(
-        await cpuOf(instance, async () => {
-          await newMeter(instance, namespace, { slug, aggregation: "COUNT" });
-          counts = await untilFolded(instance, namespace, `/api/v1/meters/${slug}/query?subject=long`);
-        }),
-      );
+    // By the API first: the object must not know a newer configuration yet.
+    const startMs = performance.now();
+    let waitMs = 0;
+    const wholeCpuMs = await cpuOf(instance, async () => {
+      await newMeter(instance, namespace, { slug: "later", aggregation: "COUNT" });
+      const counts = await untilFolded(instance, namespace, "/api/v1/meters/later/query?subject=long");
       if (counts !== events.long) throw new Error(`a meter made later counts ${counts} of ${events.long} events`);
-      waits.push(performance.now() - startMs);
-    }
+      waitMs = performance.now() - startMs;
+      await untilFolded(instance, namespace, "/api/v1/meters/later/query");
+      await idle(instance, LIMIT_MS);
+    });
+    const ours: number[] = [];
+    for (let round = 0; round < 3; round++)
+      ours.push(
+        await cpuOf(instance, () => refold(instance, { object, namespace: namespace.id, name: "long", round })),
+      );
     await instance.close();
     const share = median(bare) / median(ours);
     return {
@@ -115,11 +117,12 @@ export const longQuery: Figure = {
           goal: `≥ ${GOALS.retroactive}`,
           met: atLeast(share, GOALS.retroactive),
           detail: [
-            `${whole(median(bare))} ms against ${whole(median(ours))} ms of CPU; from making the meter to its first answer ${fixed(median(waits) / 1_000, 1)} s`,
+            `${whole(median(bare))} ms against ${whole(median(ours))} ms of CPU: one SUM by two dimensions, checkpoints included`,
+            `by the API, from making the meter to the customer's first answer ${fixed(waitMs / 1_000, 1)} s; with all its windows told to D1 ${whole(wholeCpuMs)} ms of CPU`,
           ],
         },
       ],
-      data: { cpuUs, latency, bare, ours, waits },
+      data: { cpuUs, latency, bare, ours, waitMs, wholeCpuMs },
     };
   },
 };
@@ -155,6 +158,12 @@ async function objectOf(instance: Instance, customer: string): Promise<string> {
   const db = (await instance.miniflare.getD1Database("DB")) as unknown as D1Database;
   const row = db.prepare("SELECT name FROM objects WHERE customer_key = ?").bind(customer);
   return (await row.first<string>("name")) ?? "";
+}
+
+async function refold({ port }: Instance, asked: { object: string; namespace: string; name: string; round: number }) {
+  const query = new URLSearchParams(Object.entries(asked).map(([key, value]) => [key, String(value)]));
+  const response = await fetch(`http://127.0.0.1:${port}/__bench/refold?${query}`);
+  if (!response.ok) throw new Error(`folding again: ${response.status} ${await response.text()}`);
 }
 
 async function inflate({ port }: Instance, object: string): Promise<void> {

@@ -3,6 +3,11 @@
  * rows) and lets the benchmark look into an object. It wraps the platform's own classes from outside, so the product has no
  * switch for it. Never the Worker whose CPU is measured: counting costs time.
  */
+// This Worker is the product under instruments, which calls an object as the edge does.
+// oxlint-disable-next-line no-restricted-imports
+import type { Meter } from "../core/meter";
+// oxlint-disable-next-line no-restricted-imports
+import type { Call, ConfigSnapshot, CustomerRpc } from "../durable-objects/rpc";
 import { Clock, Customer as Product } from "../workers/index";
 import worker from "../workers/index";
 
@@ -134,6 +139,7 @@ export default {
     instrumentD1(env.DB);
     const { pathname, searchParams } = new URL(request.url);
     if (pathname === "/__bench/writes") return Response.json(counts);
+    if (pathname === "/__bench/refold") return refolded(env, searchParams);
     if (pathname === "/__bench/inflate") return inflated(env, searchParams.get("object") ?? "");
     if (pathname === "/__bench/inside") return inside(env, searchParams.get("object") ?? "");
     return worker.fetch(request, env, lifetime);
@@ -143,6 +149,34 @@ export default {
     return worker.queue(batch, env, lifetime);
   },
 } satisfies ExportedHandler<Env>;
+
+/** Gives an object one meter more, as an edge with a newer configuration does, and lets it count its log until it is whole. */
+async function refolded(env: Env, asked: URLSearchParams): Promise<Response> {
+  const [object, namespaceId, round] = [asked.get("object")!, asked.get("namespace")!, Number(asked.get("round"))];
+  const latest = env.DB.prepare(
+    "SELECT snapshot FROM config_versions WHERE namespace_id = ? ORDER BY version DESC LIMIT 1",
+  );
+  const snapshot = JSON.parse((await latest.bind(namespaceId).first<string>("snapshot")) ?? "{}") as ConfigSnapshot;
+  const meter: Meter = {
+    id: `bench_${round}`,
+    key: `bench_${round}`,
+    eventType: "prompt",
+    aggregation: "SUM",
+    valueProperty: "$.tokens",
+    groupBy: { model: "$.model", type: "$.type" },
+    eventFrom: null,
+    createdAt: 0,
+  };
+  const version = snapshot.version + 1_000 + round;
+  const call: Call = { namespaceId, name: asked.get("name")!, configVersion: version };
+  const stub = env.CUSTOMER.getByName(object) as unknown as CustomerRpc;
+  await stub.configure(call, { ...snapshot, version, meters: [...snapshot.meters, meter] });
+  for (;;) {
+    const answer = await stub.refold(call);
+    if (!answer.ok) throw new Error(answer.reason);
+    if (answer.left === null) return Response.json({ ok: true });
+  }
+}
 
 async function inflated(env: Env, name: string): Promise<Response> {
   const object = env.CUSTOMER.getByName(name) as unknown as { benchInflate(): Promise<number> };

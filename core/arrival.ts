@@ -3,7 +3,7 @@
  * events win over those that both had: what such an event cost in the source is given back. Pure; the caller looks into the home's log.
  */
 import { applyEvents, currencyInUse, setPatch, settleInto, type Account } from "./account";
-import { paidBy, paidIn, paidLaterIn } from "./correction";
+import { paidBy, paidByEvent, paidLaterIn } from "./correction";
 import { eventKey, type UsageEvent } from "./event";
 import type { Grant } from "./grant";
 import { answerTo, operationsIn, originOf, type ImportedPage } from "./imported";
@@ -135,9 +135,10 @@ class Import {
 
   take(source: LogEntry): void {
     const versions = new Set(source.corrections?.map(({ index }) => index));
+    const paidFor = paidByEvent(source);
     for (const [index, event] of source.events.entries()) {
       if (versions.has(index)) continue;
-      if (this.home.find(eventKey(event.source, event.id))) this.giveBack(event.id, paidIn(source, index));
+      if (this.home.find(eventKey(event.source, event.id))) this.giveBack(event.id, paidFor(index));
       else this.add(source, index, event);
     }
     for (const place of (source.corrections ?? []).keys()) this.correct(source, place);
@@ -145,7 +146,7 @@ class Import {
       const place = this.placed(source, index);
       if (place !== undefined && !this.page.superseded.includes(place)) this.unrated.add(place);
     }
-    for (const place of source.rated.keys()) this.rate(source, place);
+    for (const place of source.rated.keys()) this.rate(source, place, versions, paidFor);
     for (const op of operationsIn(source)) if (!this.home.hasOperation(op.id)) this.page.ops.push(op);
   }
 
@@ -198,12 +199,21 @@ class Import {
     this.page.corrected.push([now, this.here(moved)]);
   }
 
-  private rate(source: LogEntry, place: number): void {
+  private rate(
+    source: LogEntry,
+    place: number,
+    versions: ReadonlySet<number | null>,
+    paidFor: (index: number) => Paid,
+  ): void {
     const { entry, page } = this;
     const { index, of, cost } = source.rated[place]!;
     if (!of) {
       const event = this.placed(source, index);
-      if (event !== undefined) this.rateHere(event, cost, paidIn(source, index), source, index);
+      if (event === undefined) return;
+      entry.rated.push({ index: event, cost });
+      // What a corrected version moved is its correction's.
+      const paid = versions.has(index) ? null : paidFor(index);
+      if (paid && (paid.moves.length > 0 || paid.owed !== 0n)) page.paid.push([event, this.here(paid)]);
       return;
     }
     const paid = paidLaterIn(source, place);
@@ -217,19 +227,6 @@ class Import {
       const late = entry.rated.push({ index: entry.rated.length, of: found, cost }) - 1;
       page.late.push([late, this.here(paid)]);
     }
-  }
-
-  private rateHere(
-    event: number,
-    cost: LogEntry["rated"][number]["cost"],
-    paid: Paid,
-    source: LogEntry,
-    index: number,
-  ): void {
-    this.entry.rated.push({ index: event, cost });
-    // What a corrected version moved is its correction's.
-    const isVersion = source.corrections?.some((each) => each.index === index) ?? false;
-    if (!isVersion && (paid.moves.length > 0 || paid.owed !== 0n)) this.page.paid.push([event, this.here(paid)]);
   }
 
   /** Where an earlier event of the source is here; null: the home had it, or another merge brought it. */

@@ -69,7 +69,7 @@ const event = (id: string, usage: Record<string, number>, time = 0): UsageEvent 
 });
 
 const priceOf = ({ data, time }: UsageEvent): Decimal => {
-  const { tokens } = data?.["usage"] as { tokens?: number };
+  const { tokens } = (data?.["usage"] ?? {}) as { tokens?: number };
   return tokens === undefined ? 0n : BigInt(tokens) * ONE * (time >= 1_000 ? 2n : 1n);
 };
 

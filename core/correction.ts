@@ -62,6 +62,18 @@ export function paidIn(entry: LogEntry, index: number): Paid {
   return paidAt(entry.imported?.paid, index) ?? paidBy(entry.journal.filter(({ event }) => event?.index === index));
 }
 
+/** The same of all events of an entry that are no new versions: of thousands, in one pass. */
+export function paidByEvent({ journal, imported }: LogEntry): (index: number) => Paid {
+  if (imported) {
+    const known = new Map(imported.paid);
+    return (index) => known.get(index) ?? NOTHING;
+  }
+  const known = Map.groupBy(journal, ({ event }) => event?.index ?? -1);
+  return (index) => paidBy(known.get(index) ?? []);
+}
+
+const NOTHING: Paid = { moves: [], owed: 0n };
+
 /** What pricing an event in a later entry has moved; `place` is that of its cost in that entry. */
 export const paidLaterIn = (entry: LogEntry, place: number): Paid =>
   paidAt(entry.imported?.late, place) ??

@@ -109,13 +109,39 @@ export function foldEvent(folds: Folds, meters: CompiledMeters, event: UsageEven
   const hour = Math.floor(event.time / HOUR_MS);
   const minute = Math.floor(event.time / MINUTE_MS) - hour * 60;
   for (const meter of type.meters) {
-    const { eventFrom } = meter.meter;
-    if (eventFrom !== null && event.time < eventFrom) continue;
     const reading = facts.readings[meter.reading]!;
-    if (reading.quantity === null && meter.fold.reads === "quantity") continue;
+    if (!isCounted(meter, event, reading)) continue;
     const chunk = folds.chunk(meter, hour);
     const clean = !chunk.unsaved || chunk.unsent.length === 0;
     count(chunk, rowFor(chunk, facts.groups[meter.group]!), minute, reading);
+    if (clean) folds.touched(chunk);
+  }
+}
+
+const isCounted = ({ meter, fold }: CompiledMeter, event: UsageEvent, reading: Reading): boolean =>
+  (meter.eventFrom === null || event.time >= meter.eventFrom) && (reading.quantity !== null || fold.reads !== "quantity");
+
+/**
+ * Notes an event that was corrected away, where folds are made from the log: the rollups may have a window of it, from when the same
+ * meter was folded before, and must hear that it is empty if nothing else is counted in it.
+ */
+export function uncountEvent(folds: Folds, meters: CompiledMeters, event: UsageEvent): void {
+  const type = meters.types.get(event.type);
+  if (type === undefined) return;
+  const facts = readEvent(type, event, 0);
+  const hour = Math.floor(event.time / HOUR_MS);
+  const minute = Math.floor(event.time / MINUTE_MS) - hour * 60;
+  for (const meter of type.meters) {
+    if (!isCounted(meter, event, facts.readings[meter.reading]!)) continue;
+    const chunk = folds.chunk(meter, hour);
+    const row = rowFor(chunk, facts.groups[meter.group]!);
+    if (row.minutes.includes(minute) || row.emptied.includes(minute)) continue;
+    row.group.total ??= meter.fold.nothing();
+    chunk.groups.unsaved[row.group.page] = true;
+    row.emptied.push(minute);
+    const clean = !chunk.unsaved || chunk.unsent.length === 0;
+    chunk.unsaved = true;
+    markUnsent(chunk, row, minute);
     if (clean) folds.touched(chunk);
   }
 }

@@ -43,6 +43,26 @@ const cost = fc
     return { ...rest, lines, amount: lines.reduce((sum, line) => sum + line.amount, 0n) };
   });
 
+const placed = fc.array(
+  fc.tuple(fc.nat(9), fc.record({ owed: amount, moves: fc.array(fc.tuple(text, amount), { maxLength: 2 }) })),
+  { maxLength: 2 },
+);
+const imported = fc.record({
+  merge: text,
+  from: fc.nat(9),
+  to: fc.nat(9),
+  origins: fc.array(text, { maxLength: 2 }),
+  runs: fc.array(fc.record({ index: fc.nat(9), origin: fc.nat(1), seq: fc.nat(9), first: fc.nat(9), at: time }), {
+    maxLength: 2,
+  }),
+  answers: fc.array(fc.tuple(fc.nat(9), fc.constant({ wallet: { balance: "1" } })), { maxLength: 2 }),
+  ops: fc.array(fc.record({ id: text, bodyHash: text, answer: fc.constant({ ok: 1 }) }), { maxLength: 2 }),
+  paid: placed,
+  late: placed,
+  corrected: placed,
+  superseded: fc.array(fc.nat(9), { maxLength: 2 }),
+});
+
 const entry: fc.Arbitrary<LogEntry> = events.chain((list) =>
   fc.record({
     seq: fc.integer({ min: 1, max: 1_000_000 }),
@@ -104,6 +124,22 @@ const entry: fc.Arbitrary<LogEntry> = events.chain((list) =>
     before: fc.record({ balance: amount, head: fc.constant("ab".repeat(32)) }),
     op: fc.option(fc.record({ id: text, bodyHash: text }), { nil: undefined }),
     answer: fc.constantFrom(undefined, { wallet: { balance: "1" } }),
+    names: fc.constantFrom(undefined, {
+      adopted: "C",
+      key: null,
+      released: [["a", "ns/a"]] as [string, string][],
+      owned: ["b"],
+    }),
+    merge: fc.constantFrom(undefined, { step: "begin" as const, id: "m", home: "ns/h" }, { step: "abort" as const }),
+    arrival: fc.constantFrom(undefined, {
+      merge: "m",
+      source: "ns/s",
+      declared: true,
+      through: 7,
+      grants: [[1, null]] as [0 | 1, number | null][],
+      renamed: { g: "g~2" },
+    }),
+    imported: fc.option(imported, { nil: undefined }),
   }),
 );
 

@@ -59,6 +59,6 @@ describe("a meter's definition", () => {
     const named = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`d${n}`, `$.d${n}`]));
     expect(faults({ groupBy: named(METER_DIMENSIONS_MAX) })).toEqual([]);
     expect(faults({ groupBy: named(METER_DIMENSIONS_MAX + 1) })).toEqual(["groupBy must have at most 32 entries"]);
-    expect(faults({ groupBy: named(1_000_000) })).toEqual(["groupBy must have at most 32 entries"]);
+    expect(faults({ groupBy: named(100_000) })).toEqual(["groupBy must have at most 32 entries"]);
   });
 });

@@ -65,7 +65,8 @@ export function takeRollups(chunk: FoldChunk, minutesFrom = -Infinity): RollupRo
   const quarters = new Set<number>();
   const take = (minute: number, cell: Cell | null): void => {
     if (!changed(minute)) return;
-    if (chunk.hour * HOUR_MS + minute * MINUTE_MS >= minutesFrom) rows.push(rollupRow(chunk, row, "minute", minute, cell));
+    if (chunk.hour * HOUR_MS + minute * MINUTE_MS >= minutesFrom)
+      rows.push(rollupRow(chunk, row, "minute", minute, cell));
     quarters.add(Math.floor(minute / QUARTER_MINUTES) * QUARTER_MINUTES);
   };
   for (const [place, minute] of row.minutes.entries()) take(minute, row.cells[place]!);
@@ -78,12 +79,14 @@ export function takeRollups(chunk: FoldChunk, minutesFrom = -Infinity): RollupRo
   return rows;
 }
 
-/** Every window that was ever taken out of a chunk, as an empty one: its events are another object's now. */
-export function* emptyRollups(chunk: FoldChunk): Generator<RollupRow> {
+/** Every window that the store may have of a chunk, as an empty one: its events are another object's now. */
+export function* emptyRollups(chunk: FoldChunk, minutesFrom = -Infinity): Generator<RollupRow> {
   for (const row of chunk.rows.values()) {
     const minutes = [...row.minutes, ...row.emptied];
     const quarters = new Set(minutes.map((minute) => Math.floor(minute / QUARTER_MINUTES) * QUARTER_MINUTES));
-    for (const minute of minutes) yield rollupRow(chunk, row, "minute", minute, null);
+    for (const minute of minutes) {
+      if (chunk.hour * HOUR_MS + minute * MINUTE_MS >= minutesFrom) yield rollupRow(chunk, row, "minute", minute, null);
+    }
     for (const quarter of quarters) yield rollupRow(chunk, row, "quarter", quarter, null);
   }
 }

@@ -298,6 +298,13 @@ export abstract class AccountObject extends DurableObject<Env> {
     }
   }
 
+  /** What comes after this log entry goes to the archive again, soon. */
+  protected archiveAgain(after: number): void {
+    if (this.account.identity === null) return;
+    this.archive.rewind(after);
+    this.goOn();
+  }
+
   /** Last of the chores: the log's rows are merged, and a page is shipped as it is. */
   private async shipArchive(identity: Identity): Promise<void> {
     const due = this.archive.dueAt(this.account, Date.now());

@@ -53,6 +53,14 @@ export class ArchiveOutbox {
     return (this.position ??= Number(this.state.read("archived") ?? "0"));
   }
 
+  /** Behind this log entry everything is shipped again. For what the queue lost; whoever has it already does not mind. */
+  rewind(to: number): void {
+    if (to >= this.archivedSeq) return;
+    this.position = to;
+    this.state.write("archived", String(to));
+    this.sentAt = null;
+  }
+
   /** When to ship next; null: all of it is shipped. */
   dueAt({ seq, events }: Account, now: number): number | null {
     if (seq === this.archivedSeq) return null;

@@ -401,6 +401,11 @@ export class Customer extends CountedObject implements CustomerRpc {
     return { unsentSince: this.unsentSince };
   }
 
+  async archiveFrom(call: Call, after: number): Promise<void> {
+    this.guard(call);
+    this.archiveAgain(after);
+  }
+
   async settle(call: Call): Promise<{ next: number | null }> {
     const opened = this.open(call, null);
     return { next: opened.ok ? nextDue(opened.account) : null };

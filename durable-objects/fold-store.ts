@@ -11,6 +11,7 @@ import {
   markAllUnsent,
   newChunk,
   recountMinute,
+  uncountEvent,
   windowCell,
   type FoldChunk,
   type Folds,
@@ -79,6 +80,11 @@ export class FoldStore implements Folds {
   /** Counts an event of the log entry `seq` in its meters. */
   fold(meters: CompiledMeters, event: UsageEvent, { seq, index }: { seq: number; index: number }): void {
     foldEvent(this, meters, event, orderOf(seq, index));
+  }
+
+  /** Notes an event of the log that counts no more, where folds are made from the log. */
+  unfold(meters: CompiledMeters, event: UsageEvent): void {
+    uncountEvent(this, meters, event);
   }
 
   /** Counts a minute again after a correction; `events` are those of its that count now. */

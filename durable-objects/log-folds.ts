@@ -153,10 +153,11 @@ export class LogFolds {
   /** Counts the next entry. */
   add(entry: LogEntry, meters: CompiledMeters, corrections: Corrections): void {
     this.index.add(entry.seq, entry.events);
-    const { seq } = entry;
-    for (const [index, event] of entry.events.entries()) {
+    const { seq, events } = entry;
+    const isCorrected = corrections.superseded.size > 0;
+    for (let index = 0; index < events.length; index++) {
       // Of events that moved in, some were corrected before.
-      if (isPresent(corrections, { seq, index })) this.folds.fold(meters, event, { seq, index });
+      if (!isCorrected || isPresent(corrections, { seq, index })) this.folds.fold(meters, events[index]!, { seq, index });
     }
     // What they replaced has never been counted here.
     if (entry.imported) return;
@@ -200,8 +201,8 @@ export class LogFolds {
     const fold = (seq: number, events: readonly UsageEvent[]): void => {
       if (indexed) this.index.add(seq, events);
       for (let index = 0; index < events.length; index++) {
-        if (!isCorrected || isPresent(corrections, { seq, index }))
-          this.folds.fold(meters, events[index]!, { seq, index });
+        if (isCorrected && !isPresent(corrections, { seq, index })) this.folds.unfold(meters, events[index]!);
+        else this.folds.fold(meters, events[index]!, { seq, index });
       }
     };
     const types = [...meters.types.keys()].map((type) => JSON.stringify(type));

@@ -254,12 +254,7 @@ export class Log {
   }
 
   /** False when the row is no longer as it was read. */
-  private *entriesOf(
-    row: Row,
-    at: { next: number },
-    forward: boolean,
-    scan: Scan,
-  ): Generator<Entry, boolean> {
+  private *entriesOf(row: Row, at: { next: number }, forward: boolean, scan: Scan): Generator<Entry, boolean> {
     if (row.directory === null) {
       yield this.opened({ ...row, body: bodyOf(row.body!) });
       return true;

@@ -5,7 +5,7 @@
  */
 import type { Account } from "../core/account";
 import type { CompiledMeters } from "../core/meter";
-import { emptyRollups, type RollupRow } from "../core/rollup";
+import { emptyRollups, MINUTE_RETENTION_MS, type RollupRow } from "../core/rollup";
 import type { RatingMessage } from "../schema/messages";
 import type { AccountStore } from "./account-store";
 import { ratingMessages } from "./outbox";
@@ -49,7 +49,9 @@ export class Farewell {
       for (const [foldKey, hour] of found) {
         const meter = meters.meters.get(foldKey);
         // Nobody can ask for a meter that is gone.
-        if (meter) for (const rows of batches(emptyRollups(this.store.folds.chunk(meter, hour)))) await say(rows);
+        if (!meter) continue;
+        const emptied = emptyRollups(this.store.folds.chunk(meter, hour), now - MINUTE_RETENTION_MS);
+        for (const rows of batches(emptied)) await say(rows);
       }
       if (found.length === 0) {
         await say([]);

@@ -225,6 +225,8 @@ export interface CustomerRpc {
   ): Promise<Answer<CorrectionView>>;
   /** What these log entries corrected, for the archive. Asked of the object that wrote them, whoever owns its names now. */
   correctionsIn(call: Call, seqs: readonly number[]): Promise<CorrectionMark[]>;
+  /** Sends what comes after this log entry to the archive again. Asked of the object that wrote it, whoever owns its names now. */
+  archiveFrom(call: Call, after: number): Promise<void>;
 
   // ---- Names: who an object is, and which names lead to it (docs/decisions/005-names-and-merges.md)
 

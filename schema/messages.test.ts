@@ -1,10 +1,13 @@
 import { describe, expect, it } from "vitest";
 import {
+  decodeArchiveMessage,
+  encodeArchiveMessage,
   MESSAGE_BYTES_MAX,
   messageBytes,
   ratingMessage,
   SEND_BATCH_BYTES_MAX,
   spillMessage,
+  type ArchiveHeader,
   type RatingMessage,
 } from "./messages";
 
@@ -83,5 +86,25 @@ describe("queue messages", () => {
     expect(messageBytes({ text: "€" })).toBe(JSON.stringify({ text: "€" }).length + 2);
     expect(MESSAGE_BYTES_MAX).toBeLessThan(128_000 - 100);
     expect(SEND_BATCH_BYTES_MAX).toBeLessThan(256_000);
+  });
+
+  it("carry a page of the log as bytes behind a header, whatever bytes they are", () => {
+    const header: ArchiveHeader = {
+      v: 1,
+      namespaceId: "01JNS",
+      object: "01JNS/YWNtZQ",
+      epoch: "01JEPOCH",
+      customer: { id: "01JC", key: "two\nlines", createdAt: 900, declared: true },
+      from: 1,
+      to: 7,
+      directory: "[[1,7,0,9,256]]",
+    };
+    const body = Uint8Array.from({ length: 256 }, (_, i) => i);
+    const bytes = encodeArchiveMessage({ header, body });
+    // A queue delivers what was sent as its own buffer.
+    expect(decodeArchiveMessage(bytes.slice().buffer)).toEqual({ header, body });
+    expect(bytes.length).toBe(messageBytes(header) + 1 + body.length);
+    for (const wrong of [null, {}, "text", new ArrayBuffer(3), new TextEncoder().encode('{"v":2}\n')])
+      expect(() => decodeArchiveMessage(wrong)).toThrow();
   });
 });

@@ -226,6 +226,27 @@ export async function listUnarchived(
     .limit(limit);
 }
 
+/** Objects whose log is not archived to its end though nothing came for long, and how far it is. */
+export async function listForgotten(
+  store: Store,
+  namespaceId: string,
+  { quietSince, limit }: { quietSince: number; limit: number },
+): Promise<{ object: string; archivedSeq: number }[]> {
+  const { objects } = store.tables;
+  return store.db
+    .select({ object: objects.name, archivedSeq: objects.archivedSeq })
+    .from(objects)
+    .where(
+      and(
+        eq(objects.namespaceId, namespaceId),
+        gt(objects.lastSeq, objects.archivedSeq),
+        lt(objects.updatedAt, quietSince),
+      ),
+    )
+    .orderBy(asc(objects.updatedAt))
+    .limit(limit);
+}
+
 /** An object moves into another once in its life, but that one may move too. */
 const MOVES_MAX = 8;
 

@@ -74,13 +74,15 @@ export async function unfoldedNamespaces(
   limit: number,
 ): Promise<{ namespaceId: string; version: number }[]> {
   const { meters } = store.tables;
-  return store.db
-    .select({ namespaceId: meters.namespaceId, version: sql<number>`max(${meters.configVersion})`.mapWith(Number) })
-    .from(meters)
-    // As the partial index `meters_unfolded` has it, which covers this.
-    .where(sql`${meters.foldedAt} is null and ${meters.deletedAt} is null`)
-    .groupBy(meters.namespaceId)
-    .limit(limit);
+  return (
+    store.db
+      .select({ namespaceId: meters.namespaceId, version: sql<number>`max(${meters.configVersion})`.mapWith(Number) })
+      .from(meters)
+      // As the partial index `meters_unfolded` has it, which covers this.
+      .where(sql`${meters.foldedAt} is null and ${meters.deletedAt} is null`)
+      .groupBy(meters.namespaceId)
+      .limit(limit)
+  );
 }
 
 /** Marks the meters that no object is behind with, once nobody can fall behind any more. From then on no query asks. */

@@ -98,7 +98,7 @@ export async function publish<T>(
       case "snapshot_too_large":
         throw new Problem(
           422,
-          `this would make the namespace's configuration ${refusal.bytes} bytes, of at most ${refusal.bytesMax}: use fewer rules or a price book`,
+          `this would make the namespace's configuration ${refusal.bytes} bytes, of at most ${refusal.bytesMax}: use fewer rules and meters, or a price book`,
           { code: "at-bound" },
         );
       case "stale_version":

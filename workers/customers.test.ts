@@ -72,6 +72,21 @@ describe("askCustomer", () => {
     expect(asked).toEqual([nameOf("u"), "ns/home1", "ns/home1", "ns/home2", "ns/home2"]);
   });
 
+  it("follows a name that was given on from object to object, and heals what it remembered of it", async () => {
+    const way = ["ns/first", "ns/second", "ns/third", "ns/fourth"];
+    const next = (name: string) => way[way.indexOf(name) + 1];
+    const { asked, nameOf, ask } = objects((name) => {
+      const home = next(name);
+      return home === undefined ? { ok: true, wallet: wallet("id", "u") } : { ok: false, reason: "moved", home };
+    });
+    expect(await ask("u")).toMatchObject({ ok: true });
+    expect(asked).toEqual([nameOf("u"), ...way]);
+    way.push("ns/fifth");
+    expect(await ask("u")).toMatchObject({ ok: true });
+    expect(await ask("u")).toMatchObject({ ok: true });
+    expect(asked.slice(5)).toEqual(["ns/fourth", "ns/fifth", "ns/fifth"]);
+  });
+
   it("never leaves the namespace", async () => {
     const { ask } = objects(() => ({ ok: false, reason: "moved", home: "ns2/home" }));
     await expect(ask("u")).rejects.toThrow("out of its namespace");

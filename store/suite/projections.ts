@@ -330,7 +330,6 @@ export function projectionSuite(open: () => Store): void {
   it("finds the customers with unpriced usage, and those near what one object holds", async () => {
     const store = open();
     const [ours, theirs] = [await newNamespace(store), await newNamespace(store)];
-      closed: false,
     const wallet = (unrated: number) => ({
       balance: "0",
       held: "0",

@@ -16,7 +16,8 @@ vi.mock("cloudflare:workers", async () => (await import("./objects")).platformMo
 vi.useFakeTimers({ toFake: ["Date"] });
 
 const NAMESPACE = "01JD0000000000000000000000";
-const TIME = 1_700_000_000_000;
+/** Some days ago: the store keeps no minutes of older events. */
+const TIME = Date.now() - 10 * 24 * 3_600_000;
 
 /** Pages of a few events, so that a short history takes several. */
 class SmallPages extends Customer {
@@ -232,8 +233,16 @@ async function expectMerged({ platform, home, source }: Awaited<ReturnType<typeo
 describe("two objects with data", () => {
   it("become one that has both pasts, an event that both had once", async () => {
     const both = await withPasts();
+    const { messages } = both.platform;
+    const before = messages.length;
     await merged(both.platform, both.source.name, both.home.name);
     await expectMerged(both);
+    // The store hears what has come before it hears what has gone.
+    for (let heard = before; heard <= messages.length; heard++) {
+      const rows = [...storedRollups(messages.slice(0, heard))];
+      const minutes = rows.filter(([key]) => key.includes("minute") && key.includes("SUM."));
+      expect(minutes.reduce((all, [, { sum }]) => all + Number(sum), 0)).toBeGreaterThanOrEqual(2 * 38 + 100);
+    }
   });
 
   it("go on being one account: what moved in is corrected, priced and refunded like its own", async () => {
@@ -598,6 +607,51 @@ describe("objects on their way", () => {
     const ends = [await a.rpc.wallet(a.call), await b.rpc.wallet(b.call)];
     expect(ends.filter((answer) => answer.ok)).toMatchObject([{ wallet: { balance: String(20 - 2 * 7 - 1) } }]);
     expect(ends.filter((answer) => !answer.ok)).toMatchObject([{ reason: "moved" }]);
+    for (const answer of [await into(a, b), await into(b, a)]) expect(answer).toMatchObject({ ok: true, done: true });
+  });
+
+  it("leave behind what was corrected of an event that the home has too", async () => {
+    const { platform, of } = world();
+    const [home, source] = [of("home"), of("source")];
+    for (const side of [home, source]) {
+      await side.configure(2);
+      await side.record(eventOf("both", { tokens: 100 }), eventOf("voided", { tokens: 10 }));
+    }
+    await source.correct("both", 30);
+    await source.correct("both", 40);
+    await source.correct("voided", null);
+    await merged(platform, source.name, home.name);
+    expect(await home.wallet()).toMatchObject({ balance: "-110" });
+    expect(await home.correct("both", 1)).toMatchObject({ ok: true, before: "100", after: "1" });
+    expect(await home.wallet()).toMatchObject({ balance: "-11" });
+    expect(home.totals()[0]).toMatchObject([{ sum: "11" }]);
+    expect(await home.verified()).toBe(true);
+  });
+
+  it("are in the store once, also when the queue was down while they moved", async () => {
+    const { platform, of } = world();
+    const [home, source] = [of("home"), of("source")];
+    for (const side of [home, source]) {
+      await side.configure(2);
+      await side.record(eventOf(side.name, { tokens: 3 }));
+    }
+    platform.beforeSend = ({ object }) => {
+      if (object === home.name) throw new Error("the queue is down");
+    };
+    const asked = await source.rpc.mergeInto(mergeCall, { id: "m", home: home.name });
+    expect(asked).toMatchObject({ ok: true, done: false, moved: 1, total: 1 });
+    expect(await source.rpc.wallet(source.call)).toMatchObject({ reason: "moved" });
+    for (const side of [source, home]) await platform.instance(side.name).alarm();
+    platform.beforeSend = () => undefined;
+    await platform.ring();
+    expect(await source.rpc.mergeInto(mergeCall, { id: "m", home: home.name })).toMatchObject({ done: true });
+    const rows = [...storedRollups(platform.messages)].filter(
+      ([key]) => key.includes("quarter") && key.includes("SUM."),
+    );
+    expect(rows.reduce((all, [, { sum }]) => all + Number(sum), 0)).toBe(6);
+    expect(rows.filter(([, { object }]) => object === source.name).map(([, { count }]) => count)).toEqual(
+      rows.filter(([, { object }]) => object === source.name).map(() => 0),
+    );
   });
 
   it("stay what they are when the home has another currency, and nothing was moved", async () => {

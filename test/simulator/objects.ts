@@ -41,6 +41,8 @@ export class Platform {
   /** Called before a call from one object to another, and before its answer: throw to lose it. */
   beforeCall: (object: string, method: string) => void = () => undefined;
   beforeReply: (object: string, method: string) => void = () => undefined;
+  /** Called before the queue takes a message: throw to make it refuse. */
+  beforeSend: (message: RatingMessage) => void = () => undefined;
   private readonly objects = new Map<string, SimulatedObject>();
 
   constructor(
@@ -178,6 +180,7 @@ export class Platform {
     CLOCK: { getByName: () => ({ now: async () => null, register: async () => undefined }) },
     RATING: {
       sendBatch: async (batch: { body: RatingMessage }[]) => {
+        for (const { body } of batch) this.beforeSend(body);
         this.messages.push(...batch.map(({ body }) => structuredClone(body)));
       },
     },

@@ -20,7 +20,7 @@ const scoped = routes.filter(([, { access }]) => access !== "public" && access !
 const operator = routes.filter(([, { access }]) => access === "operator");
 
 /** A body that each route accepts, for callers who may not send it. */
-const BODIES: Record<string, unknown | (() => unknown)> = {
+const BODIES: Record<string, object | (() => object)> = {
   "namespaces.create": { key: "intruder", kind: "live" },
   "apiKeys.create": { name: "stolen", scopes: ["read"] },
   "apiKeys.rotate": { overlap: "PT1H" },
@@ -70,7 +70,7 @@ const victimsObject = (): string => objectName(victim.id, "victim", sha256);
 
 const bodyOf = (name: string): unknown => {
   const body = BODIES[name];
-  return typeof body === "function" ? (body as () => unknown)() : body;
+  return typeof body === "function" ? (body as () => object)() : body;
 };
 
 const path = (name: string, route: Route): string =>

@@ -6,6 +6,7 @@ import { EXPIRED_TOKEN_MS, purgePortalTokens } from "../../store/portal-tokens";
 import { purgeProgress } from "../../store/progress";
 import { purgeMinutes } from "../../store/rollups";
 import { commit } from "../../store/store";
+import { archiveForgotten, isLocal } from "../archive/again";
 import type { Context } from "../context";
 import { finishLinks } from "../link-customer";
 import { forgetRollups } from "../meters";
@@ -32,6 +33,9 @@ export const jobs: Record<string, (context: Context, scheduledMs: number) => Pro
     if (scheduledMs % HOUR_MS < MINUTE_MS) {
       await purgeRollups(context);
       await forgetPortalTokens(context);
+    }
+    if (isLocal(context) || scheduledMs % HOUR_MS < MINUTE_MS) {
+      for (const id of await openNamespaces(context)) await archiveForgotten(context, id);
     }
     // At another time than the other purges, because they are long.
     if ((scheduledMs + HALF_HOUR_MS) % HOUR_MS < MINUTE_MS) await forgetDefinitions(context);
