@@ -162,7 +162,7 @@ async function objectOf(instance: Instance, customer: string): Promise<string> {
 
 async function refold({ port }: Instance, asked: { object: string; namespace: string; name: string; round: number }) {
   const query = new URLSearchParams(Object.entries(asked).map(([key, value]) => [key, String(value)]));
-  const response = await fetch(`http://127.0.0.1:${port}/__bench/refold?${query}`);
+  const response = await fetch(`http://127.0.0.1:${port}/__bench/refold?${query.toString()}`);
   if (!response.ok) throw new Error(`folding again: ${response.status} ${await response.text()}`);
 }
 

@@ -451,7 +451,8 @@ export function takeBackGrant(
 }
 
 /** A currency is in use once anything was granted or debited. */
-export const currencyInUse = (account: Account): boolean => account.wallet.grants.size > 0 || account.journalEntries > 0;
+export const currencyInUse = (account: Account): boolean =>
+  account.wallet.grants.size > 0 || account.journalEntries > 0;
 
 export type PatchRefusal =
   | { reason: "currency_mismatch"; wallet: string; table: string }

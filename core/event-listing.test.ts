@@ -100,7 +100,10 @@ describe("what a list asks for", () => {
     expect([asked({ type: { $in: ["prompt"] } }), asked({ type: { $nin: ["prompt"] } })]).toEqual([true, false]);
     expect([asked({ source: { $like: "te%" } }), asked({ source: { $like: "x%" } })]).toEqual([true, false]);
     expect([asked({ id: { $ilike: "ORDER%" } }), asked({ id: { $eq: "order" } })]).toEqual([true, false]);
-    expect([asked({ ingestedAt: { $gte: storedAt } }), asked({ ingestedAt: { $lt: storedAt } })]).toEqual([true, false]);
+    expect([asked({ ingestedAt: { $gte: storedAt } }), asked({ ingestedAt: { $lt: storedAt } })]).toEqual([
+      true,
+      false,
+    ]);
     expect([asked({ time: { $lte: given.time } }), asked({ time: { $gt: given.time } })]).toEqual([true, false]);
     expect(asked({ subject: { $eq: "ada" }, type: { $eq: "other" } })).toBe(false);
   });
@@ -155,8 +158,13 @@ describe("a listed event", () => {
     ["the value is null", event({ tokens: null }), "invalid event: value cannot be null"],
     ["the value is NaN", event({ tokens: "NaN" }), "invalid event: value cannot be NaN"],
     ["the value is infinite", event({ tokens: "-Infinity" }), "invalid event: value cannot be infinity"],
-    ["the value is text", event({ tokens: "many" }), "invalid event: value cannot be parsed as a number: many"],
-    ["the value is an object", event({ tokens: {} }), "invalid event: unsupported value property type"],
+    ["the value is text", event({ tokens: "many" }), "invalid event: value cannot be parsed as float64: many"],
+    [
+      "the value is an object",
+      event({ tokens: {} }),
+      "invalid event: unsupported value property type: map[string]interface {}",
+    ],
+    ["the value is true", event({ tokens: true }), "invalid event: unsupported value property type: bool"],
     ["the value is past all measure", event({ tokens: 1e40 }), "invalid event: value is out of range"],
   ])("says what is wrong with it when %s", (_, given, expected) => {
     expect(validationErrorOf(compileMeters([meter({})]), given, fine)).toBe(expected);
@@ -168,7 +176,9 @@ describe("a listed event", () => {
       meter({ id: "u", aggregation: "UNIQUE_COUNT", valueProperty: "$.user" }),
     ]);
     expect(validationErrorOf(meters, event({ user: "ada" }), fine)).toBe(null);
-    expect(validationErrorOf(meters, event({ user: [] }), fine)).toBe("invalid event: unsupported value property type");
+    expect(validationErrorOf(meters, event({ user: [] }), fine)).toBe(
+      "invalid event: unsupported value property type: []interface {}",
+    );
   });
 
   it("says everything that is wrong with it, each once, a line each", () => {

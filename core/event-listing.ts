@@ -124,7 +124,7 @@ export interface EventStanding {
   unpriced: string | null;
 }
 
-/** What is wrong with an event, one problem a line; null: nothing. */
+/** What is wrong with an event, one problem a line, in OpenMeter's words; null: nothing. */
 export function validationErrorOf(
   meters: CompiledMeters,
   event: UsageEvent,
@@ -160,13 +160,24 @@ const SHOWN_CHARS_MAX = 64;
 function valueProblem(value: Json | undefined, reads: "quantity" | "text", path: string): string | null {
   if (value === undefined) return `missing value property: ${JSON.stringify(path)}`;
   if (value === null) return "value cannot be null";
-  const isScalar = typeof value !== "object" || JSON.isRawJSON(value);
-  if (reads === "text") return isScalar ? null : "unsupported value property type";
+  if (reads === "text") return isScalar(value) ? null : unsupported(value);
   const read = quantityOf(value);
   if (read.ok) return null;
   if (read.refusal.reason === "out_of_range") return "value is out of range";
-  if (typeof value !== "string") return "unsupported value property type";
+  if (typeof value !== "string") return unsupported(value);
   if (NAN.test(value)) return "value cannot be NaN";
   if (INFINITY.test(value)) return "value cannot be infinity";
-  return `value cannot be parsed as a number: ${value.slice(0, SHOWN_CHARS_MAX).toWellFormed()}`;
+  return `value cannot be parsed as float64: ${value.slice(0, SHOWN_CHARS_MAX).toWellFormed()}`;
 }
+
+const isScalar = (value: Json): boolean => typeof value !== "object" || JSON.isRawJSON(value);
+
+/** OpenMeter names the types as Go does. */
+const unsupported = (value: Json): string => {
+  const type = Array.isArray(value)
+    ? "[]interface {}"
+    : typeof value === "boolean"
+      ? "bool"
+      : "map[string]interface {}";
+  return `unsupported value property type: ${type}`;
+};

@@ -119,7 +119,8 @@ export function foldEvent(folds: Folds, meters: CompiledMeters, event: UsageEven
 }
 
 const isCounted = ({ meter, fold }: CompiledMeter, event: UsageEvent, reading: Reading): boolean =>
-  (meter.eventFrom === null || event.time >= meter.eventFrom) && (reading.quantity !== null || fold.reads !== "quantity");
+  (meter.eventFrom === null || event.time >= meter.eventFrom) &&
+  (reading.quantity !== null || fold.reads !== "quantity");
 
 /**
  * Notes an event that was corrected away, where folds are made from the log: the rollups may have a window of it, from when the same

@@ -44,7 +44,11 @@ export const noFolds = (): Refolds => ({ keys: new Map(), untold: new Set(), tol
  * Takes up the fold keys of a configuration for a log of `seq` entries. Answers the keys whose stored folds must be dropped: those
  * that left, because nothing counts in them any more, and those that are new, because nothing says what was counted in them.
  */
-export function adoptKeys(refolds: Refolds, foldKeys: Iterable<string>, seq: number, version: number): string[] {
+export function adoptKeys(
+  refolds: Refolds,
+  foldKeys: Iterable<string>,
+  { seq, version, tell = true }: { seq: number; version: number; tell?: boolean },
+): string[] {
   const { keys, untold } = refolds;
   const wanted = new Set([TIME_INDEX, ...foldKeys]);
   const dropped: string[] = [];
@@ -56,7 +60,7 @@ export function adoptKeys(refolds: Refolds, foldKeys: Iterable<string>, seq: num
   }
   for (const key of wanted) {
     if (keys.has(key)) continue;
-    keys.set(key, seq === 0 ? null : { done: 0, until: seq, tell: key !== TIME_INDEX });
+    keys.set(key, seq === 0 ? null : { done: 0, until: seq, tell: tell && key !== TIME_INDEX });
     dropped.push(key);
   }
   tellUnlessPending(refolds, version);

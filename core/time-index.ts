@@ -133,7 +133,10 @@ export function encodeHour(hour: HourRanges): string {
 /** Reads what `encodeHour` wrote. */
 export function decodeHour(text: string): HourRanges {
   const stored = JSON.parse(text) as HourFormat1;
-  assert(stored.v === 1, `an hour of the time index of format ${String(stored.v)} needs a later version of this program`);
+  assert(
+    stored.v === 1,
+    `an hour of the time index of format ${String(stored.v)} needs a later version of this program`,
+  );
   const hour: HourRanges = [];
   for (const [minute, ...differences] of stored.minutes) {
     let seq = 0;

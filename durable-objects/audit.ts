@@ -200,7 +200,9 @@ function differences(meter: CompiledMeter, stored: FoldGroups, counted: FoldGrou
       if (known === undefined) merged.set(group, fold.copy(total));
       else fold.merge(known, total);
     }
-    return new Map([...merged].map(([group, cell]) => [group, JSON.stringify({ count: cell.count, ...fold.rollup(cell) })]));
+    return new Map(
+      [...merged].map(([group, cell]) => [group, JSON.stringify({ count: cell.count, ...fold.rollup(cell) })]),
+    );
   };
   const [have, should] = [totals(stored), totals(counted)];
   const groups = new Set([...have.keys(), ...should.keys()]);
@@ -212,9 +214,7 @@ function differences(meter: CompiledMeter, stored: FoldGroups, counted: FoldGrou
 
 /** New versions of recorded events are no events of their own. */
 const versionsOf = (json: string): number =>
-  json.includes('"corrections":[[') || json.includes('"imported":{')
-    ? versionsIn(decodeEntry(json, parseExact))
-    : 0;
+  json.includes('"corrections":[[') || json.includes('"imported":{') ? versionsIn(decodeEntry(json, parseExact)) : 0;
 
 /** Within one slice: the index may change between two. */
 class IndexCheck {

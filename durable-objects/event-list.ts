@@ -85,7 +85,8 @@ class Listing {
     private readonly limits: ListLimits,
   ) {
     this.budget = limits.events;
-    this.windowEntries = Math.min(Math.ceil((query.limit * account.seq) / account.events), limits.windowEntriesMax) || 1;
+    this.windowEntries =
+      Math.min(Math.ceil((query.limit * account.seq) / account.events), limits.windowEntriesMax) || 1;
     this.object = account.identity!.object;
     const { from, to } = timesOf(query);
     this.from = Math.max(from, 0);

@@ -96,13 +96,13 @@ export class LogFolds {
   restore({ unsent, refolds }: StoredFolds, seq: number, by: FoldedBy): void {
     this.folds.restoreUnsent(unsent);
     this.refolds = refolds ? restoreRefolds(refolds) : noFolds();
-    // Nothing to adopt, unless it was saved by a program that knew less.
-    this.adopt(by, seq);
+    // Nothing to adopt, unless it was saved by a program that knew less; the store has what that one sent.
+    this.adopt(by, seq, refolds !== undefined);
   }
 
   /** From now on entries are counted by these meters; those behind `seq` wait for `step`. Within the caller's transaction. */
-  adopt({ meters, version }: FoldedBy, seq: number): void {
-    for (const key of adoptKeys(this.refolds, meters.meters.keys(), seq, version)) {
+  adopt({ meters, version }: FoldedBy, seq: number, tell = true): void {
+    for (const key of adoptKeys(this.refolds, meters.meters.keys(), { seq, version, tell })) {
       if (seq > 0) this.drop(key);
       this.counted ??= 0;
     }
@@ -157,7 +157,8 @@ export class LogFolds {
     const isCorrected = corrections.superseded.size > 0;
     for (let index = 0; index < events.length; index++) {
       // Of events that moved in, some were corrected before.
-      if (!isCorrected || isPresent(corrections, { seq, index })) this.folds.fold(meters, events[index]!, { seq, index });
+      if (!isCorrected || isPresent(corrections, { seq, index }))
+        this.folds.fold(meters, events[index]!, { seq, index });
     }
     // What they replaced has never been counted here.
     if (entry.imported) return;

@@ -134,7 +134,9 @@ function defineTables({ table, text, decimal, integer, epochMs, flag, json, prim
         today: integer("today").notNull().default(0),
         todayCounts: json("today_counts").$type<[subject: string, count: number][]>(),
         /** All that was here has moved into another object. The row stays: what still comes of the object is older. */
-        closed: flag("closed").notNull().default(sql`0`),
+        closed: flag("closed")
+          .notNull()
+          .default(sql`0`),
         updatedAt: epochMs("updated_at").notNull(),
       },
       (t) => [primaryKey({ columns: [t.namespaceId, t.name] })],
@@ -349,7 +351,9 @@ function defineTables({ table, text, decimal, integer, epochMs, flag, json, prim
         status: text("status").$type<WalletStatus>().notNull(),
         unrated: integer("unrated").notNull(),
         /** It has moved into another customer's wallet, and is listed no more. */
-        closed: flag("closed").notNull().default(sql`0`),
+        closed: flag("closed")
+          .notNull()
+          .default(sql`0`),
         epoch: text("epoch").notNull(),
         seq: integer("seq").notNull(),
         updatedAt: epochMs("updated_at").notNull(),

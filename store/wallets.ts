@@ -34,9 +34,7 @@ export async function findWallet(store: Store, namespaceId: string, customerId: 
   const [row] = await store.db
     .select()
     .from(wallets)
-    .where(
-      and(eq(wallets.namespaceId, namespaceId), eq(wallets.customerId, customerId), eq(wallets.closed, false)),
-    );
+    .where(and(eq(wallets.namespaceId, namespaceId), eq(wallets.customerId, customerId), eq(wallets.closed, false)));
   return row ?? null;
 }
 

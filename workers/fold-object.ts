@@ -36,7 +36,8 @@ export const foldObject = (
       const take = ++calls <= callsMax;
       const told: Answer<FoldedPage> = await stub.foldedRollups(call, { written, take });
       // What is left to tell counts as nothing left to count; whoever asks again goes on with it.
-      if (!told.ok) return told.reason === "folding" ? { ok: true, left: { done: told.done, total: told.total } } : told;
+      if (!told.ok)
+        return told.reason === "folding" ? { ok: true, left: { done: told.done, total: told.total } } : told;
       if (told.messages.length > 0) await applyRating(context.store, told.messages);
       if (told.page === null) {
         await noteFolded(context.store, namespaceId, object, told.foldedVersion);

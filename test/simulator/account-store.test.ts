@@ -27,25 +27,28 @@ import type { FoldedBy, LoggedEvent } from "../../durable-objects/log-folds";
 import { TestSqlStorage } from "./sql-storage";
 
 const HOUR = 472_000;
-const rating: Rating = { tables: new Map(), defaults: [], priceBook: { key: "none", version: "0", price: () => [] } as never };
+const rating: Rating = {
+  tables: new Map(),
+  defaults: [],
+  priceBook: { key: "none", version: "0", price: () => [] } as never,
+};
 
-/** Ten meters; every second one is of another type or another definition of the one before. */
-const METERS: Meter[] = [
-  ...AGGREGATIONS.map((aggregation): Meter => ({
-    id: `m-${aggregation}`,
-    key: aggregation.toLowerCase(),
-    eventType: "prompt",
-    aggregation,
-    valueProperty: aggregation === "COUNT" ? null : "$.n",
-    groupBy: { model: "$.model" },
-    eventFrom: null,
-    createdAt: 0,
-  })),
-];
-METERS.push(
-  { ...METERS[1]!, groupBy: {} },
-  { ...METERS[0]!, id: "m-other", eventType: "call" },
-  { ...METERS[1]!, id: "m-late", eventFrom: HOUR * HOUR_MS + 30 * MINUTE_MS },
+const every = AGGREGATIONS.map((aggregation): Meter => ({
+  id: `m-${aggregation}`,
+  key: aggregation.toLowerCase(),
+  eventType: "prompt",
+  aggregation,
+  valueProperty: aggregation === "COUNT" ? null : "$.n",
+  groupBy: { model: "$.model" },
+  eventFrom: null,
+  createdAt: 0,
+}));
+const [ofCount, ofSum] = every as [Meter, Meter];
+/** One of each aggregation, another definition of one of them, one of another type and one that begins later. */
+const METERS: readonly Meter[] = every.concat(
+  { ...ofSum, groupBy: {} },
+  { ...ofCount, id: "m-other", eventType: "call" },
+  { ...ofSum, id: "m-late", eventFrom: HOUR * HOUR_MS + 30 * MINUTE_MS },
 );
 
 /** A step counts an entry or two, and so does every other small thing. */
@@ -57,7 +60,10 @@ const EMPTY = ['"empty"', "[0,[]]"];
 
 class World {
   readonly storage = new TestSqlStorage();
-  readonly durable = { sql: this.storage, transactionSync: this.storage.transactionSync } as unknown as DurableObjectStorage;
+  readonly durable = {
+    sql: this.storage,
+    transactionSync: this.storage.transactionSync,
+  } as unknown as DurableObjectStorage;
   by: FoldedBy = { meters: compileMeters([]), version: 0 };
   store = new AccountStore(this.durable, SMALL);
   /** What the shared store would have. */
@@ -68,7 +74,12 @@ class World {
   readonly acknowledged = new Set<string>();
 
   private newFolded(): FoldedRollups {
-    return new FoldedRollups(this.store, () => this.now, () => `t${this.minted++}`, 2_000);
+    return new FoldedRollups(
+      this.store,
+      () => this.now,
+      () => `t${this.minted++}`,
+      2_000,
+    );
   }
 
   /** A new instance: nothing in memory, the configuration as it was stored. */
@@ -132,7 +143,11 @@ class World {
     const found = recordedEvent(this.store, account, event);
     if (!found.ok) throw new Error(found.refusal.detail);
     const entry = this.entry();
-    const version = change && { ...event, data: { n: change.n, model: "b" }, time: event.time + change.minutes * MINUTE_MS };
+    const version = change && {
+      ...event,
+      data: { n: change.n, model: "b" },
+      time: event.time + change.minutes * MINUTE_MS,
+    };
     correctEvent(account, entry, found.value, version, "wrong", rating);
     this.store.commit(entry, this.by.meters, { plain: true });
   }
@@ -178,7 +193,11 @@ class World {
     return this.telling.next(this.by, { written, take: false }, this.now) !== null;
   }
 
-  private apply(epoch: string, seq: number, rows: readonly { meter: string; group: string; resolution: string; windowStart: number }[]) {
+  private apply(
+    epoch: string,
+    seq: number,
+    rows: readonly { meter: string; group: string; resolution: string; windowStart: number }[],
+  ) {
     for (const row of rows) {
       const key = `${row.meter} ${row.resolution} ${row.windowStart} ${row.group}`;
       const known = this.rows.get(key);
@@ -217,7 +236,11 @@ class World {
       if (!this.store.counts.isWhole(meter.foldKey)) continue;
       for (const hour of hours) {
         const is = cellsOf(this.store.folds.chunk(meter, hour));
-        expect({ meter: meter.meter.id, hour, is }).toEqual({ meter: meter.meter.id, hour, is: cellsOf(memory.chunk(meter, hour)) });
+        expect({ meter: meter.meter.id, hour, is }).toEqual({
+          meter: meter.meter.id,
+          hour,
+          is: cellsOf(memory.chunk(meter, hour)),
+        });
       }
       expect(totalsOf(meter, this.store)).toEqual(
         new Map(
@@ -237,7 +260,9 @@ class World {
       [HOUR * HOUR_MS + 90_001, HOUR * HOUR_MS + 20 * MINUTE_MS + 1],
       [(HOUR - 2) * HOUR_MS, HOUR * HOUR_MS],
     ] as const) {
-      expect([...this.store.events(from, to)]).toEqual(present.filter(({ event: { time } }) => time >= from && time < to));
+      expect([...this.store.events(from, to)]).toEqual(
+        present.filter(({ event: { time } }) => time >= from && time < to),
+      );
     }
   }
 
@@ -283,8 +308,19 @@ class World {
       const compiled = this.by.meters.meters.get(meter);
       if (compiled === undefined) continue;
       const { aggregation } = compiled.meter;
-      const kept = { SUM: [sum], AVG: [sum], MIN: [min], MAX: [max], LATEST: [latest, latestAt], COUNT: [], UNIQUE_COUNT: [] };
-      told.set(key, JSON.stringify(count === 0 && aggregation !== "UNIQUE_COUNT" ? "empty" : [count, kept[aggregation]]));
+      const kept = {
+        SUM: [sum],
+        AVG: [sum],
+        MIN: [min],
+        MAX: [max],
+        LATEST: [latest, latestAt],
+        COUNT: [],
+        UNIQUE_COUNT: [],
+      };
+      told.set(
+        key,
+        JSON.stringify(count === 0 && aggregation !== "UNIQUE_COUNT" ? "empty" : [count, kept[aggregation]]),
+      );
     }
     return told;
   }
@@ -299,7 +335,13 @@ class World {
     let resume: string | null = null;
     for (let calls = 0; calls < 1_000; calls++) {
       const account = this.store.load(this.by);
-      const page = listEvents(this.store, account, { meters: this.by.meters, rating }, { ...query, after, resume }, SMALL_LISTS);
+      const page = listEvents(
+        this.store,
+        account,
+        { meters: this.by.meters, rating },
+        { ...query, after, resume },
+        SMALL_LISTS,
+      );
       keys.push(...page.items.map(({ key }) => key));
       ({ resume } = page);
       after = resume === null ? (keys.at(-1) ?? null) : after;
@@ -350,10 +392,15 @@ const eventArb = fc.record({
 });
 
 const stepArb = fc.oneof(
-  { weight: 10, arbitrary: fc.array(eventArb, { minLength: 1, maxLength: 12 }).map((events) => ({ do: "record" as const, events })) },
+  {
+    weight: 10,
+    arbitrary: fc.array(eventArb, { minLength: 1, maxLength: 12 }).map((events) => ({ do: "record" as const, events })),
+  },
   {
     weight: 4,
-    arbitrary: fc.uniqueArray(fc.nat(METERS.length - 1), { maxLength: 6 }).map((places) => ({ do: "configure" as const, places })),
+    arbitrary: fc
+      .uniqueArray(fc.nat(METERS.length - 1), { maxLength: 6 })
+      .map((places) => ({ do: "configure" as const, places })),
   },
   { weight: 5, arbitrary: fc.constant({ do: "step" as const }) },
   { weight: 2, arbitrary: fc.constant({ do: "checkpoint" as const }) },
@@ -363,12 +410,21 @@ const stepArb = fc.oneof(
   {
     weight: 3,
     arbitrary: fc
-      .tuple(fc.nat(), fc.option(fc.record({ n: fc.integer({ min: -9, max: 9 }), minutes: fc.integer({ min: -70, max: 70 }) })))
+      .tuple(
+        fc.nat(),
+        fc.option(fc.record({ n: fc.integer({ min: -9, max: 9 }), minutes: fc.integer({ min: -70, max: 70 }) })),
+      )
       .map(([pick, change]) => ({ do: "correct" as const, pick, change })),
   },
   { weight: 1, arbitrary: fc.constant({ do: "rebuild" as const }) },
-  { weight: 4, arbitrary: fc.tuple(fc.nat(3_000), fc.boolean()).map(([bytes, lost]) => ({ do: "ship" as const, bytes, lost })) },
-  { weight: 2, arbitrary: fc.tuple(fc.nat(3), fc.boolean()).map(([pages, dies]) => ({ do: "tell" as const, pages, dies })) },
+  {
+    weight: 4,
+    arbitrary: fc.tuple(fc.nat(3_000), fc.boolean()).map(([bytes, lost]) => ({ do: "ship" as const, bytes, lost })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(fc.nat(3), fc.boolean()).map(([pages, dies]) => ({ do: "tell" as const, pages, dies })),
+  },
   { weight: 1, arbitrary: fc.constant({ do: "wait" as const }) },
   { weight: 3, arbitrary: fc.constant({ do: "check" as const }) },
 );
@@ -430,6 +486,19 @@ function run(steps: readonly Step[]): World {
   return world;
 }
 
+/** Once the store is told what it lacks, it has what the folds add up to, and of every other window that it is empty. */
+function expectTold(world: World): void {
+  world.finish();
+  world.wait();
+  expect(world.tell(100)).toBe(true);
+  for (const { counts, folds } = world.store; folds.hasUnsentOf(counts.isTold);) world.ship(5_000, false);
+  const expected = world.windows();
+  const told = world.told();
+  for (const [key, value] of told)
+    if (!expected.has(key)) expect([key, EMPTY]).toEqual([key, expect.arrayContaining([value])]);
+  for (const [key, value] of expected) expect([key, told.get(key)]).toEqual([key, value]);
+}
+
 describe("what is counted from the log", () => {
   it("is what one pass over it gives, whatever was configured, corrected, evicted, interrupted or failed in between", () => {
     fc.assert(
@@ -454,18 +523,31 @@ describe("what is counted from the log", () => {
     fc.assert(
       fc.property(fc.array(stepArb, { minLength: 10, maxLength: 60, size: "max" }), (steps) => {
         const world = run(steps);
-        world.finish();
-        world.wait();
-        if (world.store.load(world.by).identity === null) return;
-        expect(world.tell(100)).toBe(true);
-        for (const { counts, folds } = world.store; folds.hasUnsentOf(counts.isTold); ) world.ship(5_000, false);
-        const expected = world.windows();
-        for (const [key, value] of world.told()) if (!expected.has(key)) expect([key, EMPTY]).toEqual([key, expect.arrayContaining([value])]);
-        for (const [key, value] of expected) expect([key, world.told().get(key)]).toEqual([key, value]);
+        if (world.store.load(world.by).identity !== null) expectTold(world);
       }),
       { numRuns: 60 },
     );
   }, 120_000);
+
+  it("is told as empty where all events of a window were corrected while their meter was away", () => {
+    const event = {
+      source: "test",
+      type: "prompt",
+      subject: "ada",
+      time: HOUR * HOUR_MS,
+      data: { n: 1, model: "a" },
+    } as const;
+    const world = run([
+      { do: "configure", places: [1, 4] },
+      { do: "record", events: [event, { ...event, time: event.time + HOUR_MS }] },
+      { do: "ship", bytes: 9_000, lost: false },
+      { do: "configure", places: [] },
+      { do: "correct", pick: 0, change: null },
+      { do: "configure", places: [1, 4] },
+    ]);
+    expectTold(world);
+    expect([...world.told().values()].filter((value) => value === EMPTY[0]).length).toBe(4);
+  });
 });
 
 describe("a list of events", () => {
@@ -489,9 +571,14 @@ describe("a list of events", () => {
           const object = "object";
           const expected = world
             .present()
-            .filter(({ event }) => (query.from === null || event.time >= query.from) && (query.to === null || event.time < query.to))
+            .filter(
+              ({ event }) =>
+                (query.from === null || event.time >= query.from) && (query.to === null || event.time < query.to),
+            )
             .filter(({ event }) => query.type === undefined || event.type === "prompt")
-            .filter(({ event }) => query.subject === undefined || (event.subject === "bob" && event.time >= HOUR * HOUR_MS))
+            .filter(
+              ({ event }) => query.subject === undefined || (event.subject === "bob" && event.time >= HOUR * HOUR_MS),
+            )
             .filter(({ event }) => query.idPart === undefined || event.id.includes("1"))
             .map(({ event: { time }, storedAt, seq, index }) => ({ time, storedAt, object, seq, index }))
             .sort(compareKeys);

@@ -124,7 +124,8 @@ export class Platform {
 
   private wake(name: string): SimulatedObject {
     let object = this.objects.get(name);
-    if (!object) this.objects.set(name, (object = { storage: new TestSqlStorage(), alarm: null, ringing: false, instance: null }));
+    if (!object)
+      this.objects.set(name, (object = { storage: new TestSqlStorage(), alarm: null, ringing: false, instance: null }));
     if (object.instance) return object;
     const alive = { yes: true };
     const { storage } = object;
