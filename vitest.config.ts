@@ -98,6 +98,8 @@ export default defineConfig({
           name: "openmeter",
           include: ["test/openmeter/**/*.test.ts"],
           globalSetup: ["./test/openmeter/server.setup.ts"],
+          // They mostly wait: for the server, and for whole namespaces to show what each subject showed at once.
+          maxWorkers: 4,
           testTimeout: 30_000,
         },
       },

@@ -195,7 +195,8 @@ export const namespaceQuery: Figure = {
       const body = Array.from({ length: CUSTOMERS_PER_REQUEST }, (_, place) => {
         const stream = {
           ...newStream("events", `customer-${first + place}`, DAYS),
-          fromMs,
+          // Within the day, whatever a thirtieth of the span rounds to.
+          fromMs: fromMs + DAY_MS / 2,
           spanMs: DAYS * DAY_MS,
           cycle: DAYS,
         };

@@ -23,7 +23,7 @@ import type { CorrectionMark } from "../core/archive-line";
 import { wasTracked } from "../core/correction";
 import { decimal, formatDecimal } from "../core/decimal";
 import { eventKey, type UsageEvent } from "../core/event";
-import { parseExact } from "../core/exact-json";
+import { parseExact, readExact } from "../core/exact-json";
 import { answerTo, operationsIn } from "../core/imported";
 import { needsEvents, queryFolds } from "../core/fold-query";
 import type { LogEntry } from "../core/log-entry";
@@ -109,7 +109,8 @@ export class Customer extends CountedObject implements CustomerRpc {
     const opened = this.open(call);
     if (!opened.ok) return opened;
     const { account } = opened;
-    const event = parseExact(eventJson) as UsageEvent;
+    const { value, plain } = readExact(eventJson);
+    const event = value as UsageEvent;
     const usage = trackedUsage(event);
     if (!usage.ok) return invalid(`${usage.refusal.field}: ${usage.refusal.detail}`);
     const known = this.store.find(eventKey(event.source, event.id));
@@ -121,7 +122,7 @@ export class Customer extends CountedObject implements CustomerRpc {
     const wallet = walletView(account, call.name, entry.identity);
     const cost = tracked.value && costView(tracked.value);
     entry.answer = { wallet };
-    await this.commit(entry, { eventsJson: `[${eventJson}]` });
+    await this.commit(entry, { eventsJson: `[${eventJson}]`, plain });
     return { ok: true, eventId: event.id, duplicate: false, cost, wallet };
   }
 

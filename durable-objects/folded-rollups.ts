@@ -11,7 +11,7 @@ import { ratingMessages } from "./outbox";
 import type { FoldedPage } from "./rpc";
 
 /** Of one page as JSON: some 2,000 rows, which is one statement of the store. */
-const PAGE_BYTES = 800_000;
+const PAGE_BYTES = 450_000;
 /** Whoever has a page and does not come back for so long has died. */
 const PAGE_HELD_MS_MAX = 10_000;
 
