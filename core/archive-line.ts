@@ -125,15 +125,22 @@ function eventLines(
     const attributes = event.slice(1, head[0].length - head[1]!.length);
     const rest = event.slice(head[0].length, -1);
     const said = rest.includes('"ext":') ? extended(event) : rest;
+    if (said === null) return null;
     const mark = unrated.has(index) ? ',"unrated":true}' : "}";
     lines.push({ time, text: `${before}${attributes}"${instant}"${said}${after}${index}${stored}${mark}` });
   }
   return lines;
 }
 
-/** What follows an event's time, its extension attributes under their full name: anything in `data` may be called `ext` too. */
-function extended(event: string): string {
-  const { id: _i, source: _so, type: _ty, subject: _su, time: _ti, ext, ...rest } = parseExact(event) as UsageEvent;
+/** What follows an event's time, its extension attributes under their full name: anything in `data` may be called `ext` too. null: this is no event's text. */
+function extended(event: string): string | null {
+  let read: UsageEvent;
+  try {
+    read = parseExact(event) as UsageEvent;
+  } catch {
+    return null;
+  }
+  const { id: _i, source: _so, type: _ty, subject: _su, time: _ti, ext, ...rest } = read;
   const text = JSON.stringify({ ...rest, ...(ext && { extensions: ext }) }).slice(1, -1);
   return text === "" ? "" : `,${text}`;
 }
