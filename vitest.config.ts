@@ -100,6 +100,8 @@ export default defineConfig({
           globalSetup: ["./test/openmeter/server.setup.ts"],
           // They mostly wait: for the server, and for whole namespaces to show what each subject showed at once.
           maxWorkers: 4,
+          // A number of workers of its own takes a turn of its own.
+          sequence: { groupOrder: 1 },
           testTimeout: 30_000,
         },
       },
