@@ -21,7 +21,7 @@ import { GENESIS_HASH, hashLines, journalLines, type ChainStart, type Sha256 } f
 import type { Identity, LogEntry, WalletPatch } from "./log-entry";
 import { applyArrival, applyImported, applyStep, type Arriving, type Merge } from "./merge";
 import { applyNames, declares, type LedName } from "./names";
-import { rate, type Cost, type PriceBook, type Unpriced } from "./price";
+import { rate, UNPRICED, type Cost, type PriceBook, type Unpriced } from "./price";
 import { assert, ok, refuse, type Result } from "./result";
 import { countToday, noneToday, type Today } from "./today";
 import { trackedUsage } from "./tracked";
@@ -357,14 +357,14 @@ export function correctEvent(
   return ok({ before: (cost?.amount ?? 0n) + adjustment, cost, adjustment });
 }
 
-/** Why a recorded event has no price, in words; the rules may have changed since, and `events/rate` prices it then. */
+/** Why a recorded event has no price, in words that follow UNPRICED; the rules may have changed since, and `events/rate` prices it then. */
 export function whyUnpriced(account: Account, event: UsageEvent, tracked: boolean, rating: Rating): string {
   const usage = usageOf(account, event, tracked, rating);
   const rated = usage && rateFor(account, usage, event.time, rating);
   if (!rated) return "no burn table maps it now";
   if (rated.ok) return "it has a price by now and can be rated";
   const { refusal } = rated;
-  if (refusal.reason === "unpriced") return refusal.detail;
+  if (refusal.reason === "unpriced") return refusal.detail.slice(UNPRICED.length);
   return `the burn table is in ${refusal.table} and the wallet in ${refusal.wallet}`;
 }
 

@@ -7,6 +7,7 @@ import { matches, matchesTime, type FilterString, type FilterTime } from "./filt
 import { formatInstant } from "./instant";
 import { valueAt } from "./json-path";
 import type { CompiledMeters, MeterType } from "./meter";
+import { UNPRICED } from "./price";
 import { quantityOf } from "./quantity";
 
 /** What an event is found by again, in any listing: its place in one object's log, and what it is sorted by. */
@@ -133,7 +134,7 @@ export function validationErrorOf(
   const type = meters.types.get(event.type);
   const problems = type === undefined ? [`no meter found for event type: ${event.type}`] : valueProblems(type, event);
   if (!declared) problems.push(`no customer found for event subject: ${event.subject}`);
-  if (unpriced !== null) problems.push(`unpriced usage: ${unpriced}`);
+  if (unpriced !== null) problems.push(UNPRICED + unpriced);
   return problems.length === 0 ? null : [...new Set(problems)].join("\n");
 }
 

@@ -27,7 +27,10 @@ export interface Cost {
   priceBook?: { name: string; version: string };
 }
 
-/** `detail` begins with "unpriced usage: " and says which dimension of which model or feature has no price, or why. */
+/** How every refusal to price begins. */
+export const UNPRICED = "unpriced usage: ";
+
+/** `detail` begins with UNPRICED and says which dimension of which model or feature has no price, or why. */
 export type Unpriced = { reason: "unpriced"; detail: string };
 
 export interface UnitPrice {
@@ -104,7 +107,7 @@ export function rate(
 }
 
 const unpriced = (detail: string): { ok: false; refusal: Unpriced } =>
-  refuse({ reason: "unpriced", detail: `unpriced usage: ${detail}` });
+  refuse({ reason: "unpriced", detail: UNPRICED + detail });
 
 const chargedBy = (rule: BurnRule, quantity: Decimal): Decimal =>
   rule.roundUpTo === undefined ? quantity : ceilTo(quantity, rule.roundUpTo);

@@ -26,7 +26,7 @@ const OBJECTS_ASKED_MAX = 200;
 export const UNARCHIVED_ASKED_MAX = 64;
 const OBJECTS_AT_ONCE = 16;
 /** Calls of one object for one page: a filter that lets few events through makes it read many. */
-const CALLS_PER_OBJECT_MAX = 25;
+const CALLS_PER_OBJECT_MAX = 100;
 
 /** Whose events; null: everybody's. */
 export type ListedOf = { subjects: readonly string[] } | { customerIds: readonly string[] } | null;

@@ -87,7 +87,7 @@ export async function queryMeter(
   const read = readQuery(row, { ...asked, customers: ids.length });
   if (!read.ok) throw invalid(read.refusal);
   const query = read.value;
-  const customers = await Promise.all(ids.map((id) => liveCustomer(context, tenant, id)));
+  const customers = await Promise.all(ids.map((id) => customerOf(context, tenant, id)));
   const asking = new Asking(context, tenant, row, clientId);
   let parts: QueryPart[];
   if (ids.length > 0) parts = await asking.customers(ids, query);
@@ -106,8 +106,9 @@ export async function namesOfMeter(
   return new Asking(context, tenant, row, null).namespace(query);
 }
 
-async function liveCustomer({ store }: Context, { namespaceId }: Tenant, id: string): Promise<CustomerRow> {
-  const customer = await findCustomer(store, namespaceId, id);
+/** A deleted one's usage stays under its id. */
+async function customerOf({ store }: Context, { namespaceId }: Tenant, id: string): Promise<CustomerRow> {
+  const customer = await findCustomer(store, namespaceId, id, { deleted: true });
   if (customer?.id !== id) throw notFound(`the customer ${id}`);
   return customer;
 }

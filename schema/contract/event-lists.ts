@@ -101,7 +101,7 @@ export const eventLists = {
       limit,
       clientId,
       filter: z
-        .looseObject({
+        .strictObject({
           id: filterString.optional(),
           source: filterString.optional(),
           subject: filterString.optional(),

@@ -92,7 +92,7 @@ it("no token, a wrong one and a changed one are 401", async () => {
 });
 
 it("a token ends when it says", async () => {
-  const token = await tokenOf("ann", { expiresAt: new Date(Date.now() + 1_500) });
+  const token = await tokenOf("ann", { expiresAt: new Date(Date.now() + 3_000) });
   expect((await portal(token).query("prompts")).data).toHaveLength(1);
   await eventually(async () => {
     expect(await refusal(portal(token).query("prompts"))).toMatchObject({ status: 401 });
