@@ -5,7 +5,7 @@
  */
 import { INSTANT_MS_MAX } from "../core/instant";
 import { compileMeters, type CompiledMeter, type Meter } from "../core/meter";
-import { rangeOf, readQuery, type AskedQuery, type MeterQuery } from "../core/meter-query";
+import { rangeOf, readQuery, type AskedQuery, type MeterQuery, type QueryFault } from "../core/meter-query";
 import {
   PartBuilder,
   placesOf,
@@ -31,7 +31,7 @@ import {
   type RollupRange,
 } from "../store/rollup-query";
 import { MINUTE_RETENTION_MS } from "../store/rollups";
-import { invalid, notFound, Problem, refusalProblem } from "./api/problem";
+import { notFound, Problem, refusalProblem } from "./api/problem";
 import type { Context } from "./context";
 import { askCustomer, askObject, type Answered, type RegisteredObject, type Tenant } from "./customers";
 import { definitionOf } from "./meters";
@@ -85,7 +85,7 @@ export async function queryMeter(
 ): Promise<QueryAnswer> {
   const ids = customerIds === null ? [] : [...new Set(customerIds)];
   const read = readQuery(row, { ...asked, customers: ids.length });
-  if (!read.ok) throw invalid(read.refusal);
+  if (!read.ok) throw faulty(read.refusal);
   const query = read.value;
   const customers = await Promise.all(ids.map((id) => customerOf(context, tenant, id)));
   const asking = new Asking(context, tenant, row, clientId);
@@ -104,6 +104,13 @@ export async function namesOfMeter(
   query: MeterQuery,
 ): Promise<QueryPart[]> {
   return new Asking(context, tenant, row, null).namespace(query);
+}
+
+/** Nearly all are sentences of OpenMeter's; only what begins like a rule of a field needs the field before it. */
+function faulty(faults: QueryFault[]): Problem {
+  const { field, message } = faults[0]!;
+  const detail = message.startsWith("must ") ? `${field} ${message}` : message;
+  return new Problem(400, detail, { evidence: { validationErrors: faults } });
 }
 
 /** A deleted one's usage stays under its id. */
