@@ -301,6 +301,7 @@ it.each([
   ["a filter that is not JSON", { filter: "{subject" }],
   ["a filter nested two deep", { filter: JSON.stringify({ type: { $or: [{ $and: [{ $eq: "a" }] }] } }) }],
   ["a filter by customer other than $in", { filter: JSON.stringify({ customerId: { $like: "%" } }) }],
+  ["a filter by an operator that is none", { filter: JSON.stringify({ type: { $near: "a" } }) }],
   ["a cursor that is none", { cursor: "%%%" }],
   ["a limit above 100", { limit: 101 }],
 ])("listV2 refuses %s", async (_, query) => {
