@@ -7,7 +7,10 @@ import { walletView } from "./wallets";
 const REASON_CHARS_MAX = 512;
 
 const recorded = z.strictObject({
-  subject: name.meta({ description: "The event's subject, or any other name of its customer." }),
+  subject: name.meta({
+    description:
+      "The event's subject, or any other name of its customer: its id, too, which finds events from before a subject changed hands.",
+  }),
   source: name,
   id: name,
   reason: z.string().min(1).max(REASON_CHARS_MAX),

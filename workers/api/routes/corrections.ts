@@ -1,4 +1,7 @@
-/** Corrections: decided in the customer's own object; a subject that changed hands is asked for in the hands it was in before, too. */
+/**
+ * Corrections: decided in the object that the name leads to now. Events from before a subject changed hands stayed with its customer of
+ * then, whose id finds them.
+ */
 import { parseInstant } from "../../../core/instant";
 import type { CorrectionView } from "../../../durable-objects/rpc";
 import { EVENT_BYTES_MAX } from "../../../schema/contract/events";
